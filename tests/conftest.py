@@ -1,0 +1,111 @@
+"""What tests share: a Redis of their own, a clean store, and the whole stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+
+import pytest
+import redis
+
+from dev.redis import embedded
+
+CI = "CI" in os.environ
+_ours = ExitStack()
+
+
+def missing(what: str) -> None:
+    """What a test needs is not there: an error in CI, a skip elsewhere."""
+    if CI:
+        pytest.fail(f"{what} is missing.")
+    pytest.skip(f"{what} is missing.")
+
+
+def pytest_configure() -> None:
+    """Have a Redis before anything is imported that reads the settings."""
+    os.environ["PROGROCK_ENV"] = "development"
+    if not os.environ.get("REDIS_URL"):
+        os.environ["REDIS_URL"] = _ours.enter_context(embedded()).url
+
+
+def pytest_unconfigure() -> None:
+    _ours.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Where this run's Redis is; its database 0 is for tests in this process."""
+    return os.environ["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def other_redis_url(redis_url: str) -> str:
+    """The same server's database 1, for tests of whole processes."""
+    parts = redis.connection.parse_url(redis_url)
+    base = redis_url.partition("?")[0]
+    if "path" in parts:
+        return f"{base}?db=1"
+    return f"{base.rpartition('/')[0] if base.count('/') > 2 else base}/1"
+
+
+@pytest.fixture
+def clean_redis(redis_url: str) -> Iterator[redis.Redis]:
+    """A client, after all of ours is gone from database 0."""
+    with redis.Redis.from_url(redis_url) as client:
+        for pattern in ("progrock:*", "dramatiq:*"):
+            keys = list(client.scan_iter(pattern, count=1000))
+            if keys:
+                client.delete(*keys)
+        yield client
+
+
+@pytest.fixture
+async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator["Store"]:  # noqa: F821, UP037
+    from actors.store import Store, connect
+
+    store = Store(connect(redis_url), job_ttl_s=60, poll_interval_ms=200)
+    yield store
+    await store.close()
+
+
+@pytest.fixture(scope="session")
+def stack(other_redis_url: str) -> Iterator["Stack"]:  # noqa: F821, UP037
+    """All of ProgRock, as separate processes, for tests that leave it as it was."""
+    from .processes import running
+
+    with running(other_redis_url, PROGROCK_LIMITS="off") as stack:
+        yield stack
+
+
+@pytest.fixture
+def serving(clean_redis: redis.Redis) -> "Serving":  # noqa: F821, UP037
+    """Serve the app in this process with some settings changed; no worker runs."""
+    from quart import Quart
+
+    from actors.settings import settings
+    from web import create_app
+
+    @asynccontextmanager
+    async def serving(**changes: object) -> AsyncIterator[Quart]:
+        app = create_app(replace(settings, **changes))
+        async with app.test_app():
+            yield app
+
+    return serving
+
+
+@pytest.fixture
+async def app(serving: "Serving") -> AsyncIterator["Quart"]:  # noqa: F821, UP037
+    """The app as it comes, but known to the tokens in `tests.jobs`."""
+    from .jobs import TOKENS
+
+    async with serving(api_tokens=TOKENS) as app:
+        yield app
+
+
+@pytest.fixture
+def client(app: "Quart") -> "QuartClient":  # noqa: F821, UP037
+    """A browser that has not been here before."""
+    return app.test_client()
