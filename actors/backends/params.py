@@ -1,0 +1,35 @@
+"""What a visitor may ask of a backend, checked against its JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+
+class ParamsError(Exception):
+    """The params do not fit; the message is a sentence for people."""
+
+
+class Params:
+    """A JSON Schema whose defaults are filled in before it is applied."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._defaults = {
+            name: rule["default"]
+            for name, rule in schema["properties"].items()
+            if "default" in rule
+        }
+        self._validator = Draft202012Validator(schema)
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `given` with defaults filled in; raises ParamsError."""
+        params = {**self._defaults, **given}
+        error = best_match(self._validator.iter_errors(params))
+        if error is not None:
+            name = ".".join(map(str, error.absolute_path))
+            where = f"The parameter {name} does not fit" if name else "The parameters"
+            raise ParamsError(f"{where}: {error.message[:200]}.")
+        return params

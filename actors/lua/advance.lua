@@ -1,0 +1,73 @@
+-- Writes jobs back and announces what is new, in one step.
+-- ARGV: interval, seconds to keep an ended job, and as MessagePack a list of changes:
+-- {job, take ('' where the lease does not matter), revision it was read at, revision now,
+-- finished, started, snapshot, contact ('' to leave it), when it is due next while
+-- watched, and while not ('' to leave it)}
+-- Returns {outcome of each: 1 written, 0 the job has moved on, -1 it is not the
+-- caller's any more}, {beats to send}.
+local interval, ttl_s = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now = now_ms()
+local outcomes, lines, wanted, beats = {}, {}, {}, {}
+
+local function forget_oldest(owned)
+  for _, id in ipairs(redis.call('ZRANGE', owned, 0, 1)) do
+    if redis.call('EXISTS', job_key(id)) == 0 then redis.call('ZREM', owned, id) end
+  end
+end
+
+local function retire(id, lane, owner)
+  local active, owned = prefix .. 'active:' .. owner, prefix .. 'owner:' .. owner
+  redis.call('ZREM', due_key(lane), id)
+  redis.call('SREM', active, id)
+  redis.call('EXPIRE', job_key(id), ttl_s)
+  forget_oldest(owned)
+  if redis.call('EXISTS', active) == 0 then redis.call('EXPIRE', owned, ttl_s) end
+end
+
+local function schedule(id, lane, due)
+  redis.call('ZADD', due_key(lane), due, id)
+  wanted[lane] = math.min(wanted[lane] or due, due)
+end
+
+for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
+  local id, token, read_at, revision, finished, started, snapshot, contact,
+    due_watched, due_idle = unpack(change)
+  local job = redis.call('HMGET', job_key(id),
+    'take', 'revision', 'finished', 'lane', 'owner', 'watched_until')
+  if not job[1] or job[3] == '1' or (token ~= '' and token ~= tonumber(job[1])) then
+    outcomes[#outcomes + 1] = -1
+  elseif tonumber(job[2]) ~= read_at then
+    outcomes[#outcomes + 1] = 0
+  else
+    local fields = {'snapshot', snapshot, 'revision', revision,
+      'finished', finished}
+    if token ~= '' then
+      fields[#fields + 1] = 'held_until'
+      fields[#fields + 1] = 0
+    end
+    if contact ~= '' then
+      for _, field in ipairs({'contact', contact, 'started', started}) do
+        fields[#fields + 1] = field
+      end
+    end
+    if revision ~= read_at then
+      fields[#fields + 1] = 'told_at'
+      fields[#fields + 1] = now
+      lines[#lines + 1] = id .. ' ' .. revision .. ' ' .. finished .. ' ' .. snapshot
+    end
+    redis.call('HSET', job_key(id), unpack(fields))
+    if finished == 1 then
+      retire(id, job[4], job[5])
+    elseif due_watched ~= '' then
+      local watched = tonumber(job[6]) > now
+      schedule(id, job[4], watched and due_watched or due_idle)
+    end
+    outcomes[#outcomes + 1] = 1
+  end
+end
+
+if #lines > 0 then redis.call('PUBLISH', prefix .. 'feed', table.concat(lines, '\n')) end
+for lane, due in pairs(wanted) do
+  hurry(beats, lane, math.max(due, now), interval, now)
+end
+return {outcomes, beats}

@@ -1,0 +1,13 @@
+-- Takes one job out of turn. ARGV: job, 'start' or 'cancel', lease
+-- A start is for the first who asks; a cancel may take a job from the poll that has it,
+-- but not from a start under way, which alone will learn the backend's name for the job.
+-- Returns {take, snapshot, contact, lane, now}, or nothing.
+local job = redis.call('HMGET', job_key(ARGV[1]),
+  'take', 'snapshot', 'contact', 'lane', 'started', 'finished', 'held_until')
+if not job[1] or job[6] == '1' then return false end
+local now = now_ms()
+local is_starting = job[5] == '0' and tonumber(job[7]) > now
+if ARGV[2] == 'start' and job[1] ~= '0' then return false end
+if ARGV[2] == 'cancel' and is_starting then return false end
+take(ARGV[1], job[4], job[1] + 1, now, tonumber(ARGV[3]))
+return {job[1] + 1, job[2], job[3], job[4], now}

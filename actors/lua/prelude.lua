@@ -1,0 +1,44 @@
+-- What every script shares: the names of keys, Redis's clock, and how a beat is set.
+--
+-- job:<job>      hash: snapshot, revision, finished, owner, backend, lane, contact,
+--                started, take (counts who had it), held_until (the lease),
+--                watched_until, told_at
+-- due:<lane>     sorted set: job -> when its next poll is due, or its lease runs out
+-- beat:<lane>    hash: beat (the fencing token), at (when that beat is due); expires
+-- lanes          set of lanes with work
+-- active:<owner> set of unfinished jobs
+-- owner:<owner>  sorted set: job -> when it was created
+-- feed           channel: lines of `<job> <revision> <finished> <snapshot>`
+local prefix = KEYS[1]
+local GRACE_MS = 700 -- how late a beat may be before its chain counts as lost
+
+local function job_key(id) return prefix .. 'job:' .. id end
+local function due_key(lane) return prefix .. 'due:' .. lane end
+local function beat_key(lane) return prefix .. 'beat:' .. lane end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function set_beat(lane, beat, at, now)
+  redis.call('HSET', beat_key(lane), 'beat', beat, 'at', at)
+  redis.call('PEXPIRE', beat_key(lane), math.max(at - now, 0) + GRACE_MS)
+end
+
+-- Starts a lane's chain, or brings its next beat forward to `want` where it is planned
+-- more than `slack` later. Appends {lane, beat, delay} to `beats`, to be sent.
+-- Beats count milliseconds, so that those of a later chain are always higher.
+local function hurry(beats, lane, want, slack, now)
+  local planned = redis.call('HMGET', beat_key(lane), 'beat', 'at')
+  if planned[2] and tonumber(planned[2]) <= want + slack then return end
+  local beat = math.max(now, tonumber(planned[1] or 0) + 1)
+  set_beat(lane, beat, want, now)
+  beats[#beats + 1] = {lane, beat, math.max(want - now, 0)}
+end
+
+-- Gives a job to the caller until its lease runs out.
+local function take(id, lane, number, now, lease_ms)
+  redis.call('HSET', job_key(id), 'take', number, 'held_until', now + lease_ms)
+  redis.call('ZADD', due_key(lane), now + lease_ms, id)
+end

@@ -1,0 +1,209 @@
+"""What one worker process has in hand: it asks backends and has what they say written.
+
+The actors hand jobs over and return at once, so a backend that hangs holds no thread
+and no beat. A job in hand is protected by its lease, which is renewed until it is
+written back; if this process dies the lease runs out and another takes the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+from redis.exceptions import RedisError
+
+from .backends import Backend, BackendError, Report
+from .job import Job, Status
+from .store import LEASE_MS, Contact, Store, Taken, now_ms
+from .writer import Outcome, Writer
+
+RENEW_AFTER_S = LEASE_MS / 1000 * 0.3
+START_ATTEMPTS = 4
+START_PATIENCE_MS = 10_000
+MOST_BACKOFF_WATCHED_MS = 2_000
+MOST_BACKOFF_IDLE_MS = 30_000
+MOST_RETRY_AFTER_MS = 60_000
+CLOSE_PATIENCE_S = 2
+
+logger = logging.getLogger(__name__)
+
+
+class Rounds:
+    """The jobs that this process has taken, and the tasks that see to them."""
+
+    def __init__(
+        self, store: Store, backends: Mapping[str, Backend], writer: Writer
+    ) -> None:
+        self._store = store
+        self._backends = backends
+        self._writer = writer
+        self._tasks: dict[asyncio.Task[None], tuple[Taken, ...]] = {}
+
+    def see_to(self, jobs: list[Taken]) -> None:
+        """Do for each job what comes next: start it, stop it, or ask how it is."""
+        polls: dict[str, list[Taken]] = {}
+        for taken in jobs:
+            if taken.contact.ref is None:
+                self._begin(self._start(taken), taken)
+            elif taken.job.status is Status.STOPPING and not taken.contact.cancel_sent:
+                self._begin(self._cancel(taken), taken)
+            else:
+                polls.setdefault(taken.job.backend, []).append(taken)
+        for name, taken_jobs in polls.items():
+            size = self._backends[name].batch_size
+            for first in range(0, len(taken_jobs), size):
+                batch = taken_jobs[first : first + size]
+                self._begin(self._poll(self._backends[name], batch), *batch)
+
+    async def renew_forever(self) -> None:
+        """Keep the leases of what takes long."""
+        while True:
+            in_hand = list(self._tasks.values())
+            await asyncio.sleep(RENEW_AFTER_S)
+            still = set(map(id, self._tasks.values()))
+            slow = [taken for jobs in in_hand if id(jobs) in still for taken in jobs]
+            try:
+                await self._store.renew(slow)
+            except RedisError as error:
+                logger.warning("Leases could not be renewed: %s.", error)
+
+    async def close(self) -> None:
+        """Finish what is nearly done, give back the rest."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE_S)
+        for task, jobs in list(self._tasks.items()):
+            task.cancel()
+            for taken in jobs:
+                self._write(taken, lambda job: job, taken.contact, 0, 0)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None], *jobs: Taken) -> None:
+        task = asyncio.create_task(work)
+        self._tasks[task] = jobs
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        jobs = self._tasks.pop(task)
+        if not task.cancelled() and (error := task.exception()):
+            ids = ", ".join(taken.id for taken in jobs)
+            logger.error("Seeing to %s went wrong.", ids, exc_info=error)
+
+    async def _start(self, taken: Taken) -> None:
+        job, contact = taken.job, taken.contact
+        if job.status is Status.STOPPING:
+            self._write(taken, lambda job: job.cancelled(now_ms()), contact)
+            return
+        try:
+            ref = await self._backends[job.backend].start(job.job, job.params)
+        except BackendError as error:
+            self._start_failed(taken, error)
+            return
+        now = now_ms()
+        contact = Contact(ref=ref, heard_ms=now)
+        self._write(taken, lambda job: job.started(now), contact, 0, 0)
+
+    def _start_failed(self, taken: Taken, error: BackendError) -> None:
+        contact = replace(taken.contact, failures=taken.contact.failures + 1)
+        waited_ms = now_ms() - contact.heard_ms
+        if (
+            error.permanent
+            or contact.failures >= START_ATTEMPTS
+            or waited_ms > START_PATIENCE_MS
+        ):
+            self._write(taken, lambda job: _could_not_start(job, error), contact)
+        else:
+            self._back_off(taken, contact, error)
+
+    async def _cancel(self, taken: Taken) -> None:
+        contact = taken.contact
+        try:
+            await self._backends[taken.job.backend].cancel(_ref(contact))
+        except BackendError as error:
+            self._missed(taken, error)
+            return
+        sent = replace(contact, cancel_sent=True, failures=0)
+        self._write(taken, lambda job: job, sent, 0, 0)
+
+    async def _poll(self, backend: Backend, batch: list[Taken]) -> None:
+        answers = await backend.reports([_ref(taken.contact) for taken in batch])
+        for taken, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Report):
+                self._heard(backend, taken, answer)
+            else:
+                self._missed(taken, answer)
+
+    def _heard(self, backend: Backend, taken: Taken, report: Report) -> None:
+        now = now_ms()
+        self._write(
+            taken,
+            lambda job: job.heard(report, now),
+            replace(taken.contact, failures=0, heard_ms=now),
+            backend.poll_interval_ms,
+            backend.idle_interval_ms,
+        )
+
+    def _missed(self, taken: Taken, error: BackendError) -> None:
+        contact = replace(taken.contact, failures=taken.contact.failures + 1)
+        if error.permanent:
+            self._write(taken, lambda job: _lost(job, error), contact)
+            return
+        backend = self._backends[taken.job.backend]
+        if now_ms() - contact.heard_ms > backend.give_up_after_s * 1000:
+            gave_up = BackendError("given_up", f"{backend.title} was not heard again.")
+            self._write(taken, lambda job: _lost(job, gave_up), contact)
+            return
+        if contact.failures == 1:
+            logger.info("Job %s is not reachable: %s", taken.id, error)
+        self._back_off(taken, contact, error)
+
+    def _back_off(self, taken: Taken, contact: Contact, error: BackendError) -> None:
+        backend = self._backends[taken.job.backend]
+        factor = 2 ** min(contact.failures, 16)
+        asked_ms = min((error.retry_after_s or 0) * 1000, MOST_RETRY_AFTER_MS)
+        watched = min(backend.poll_interval_ms * factor, MOST_BACKOFF_WATCHED_MS)
+        idle = min(backend.idle_interval_ms * factor, MOST_BACKOFF_IDLE_MS)
+        self._write(
+            taken,
+            lambda job: job.missed(),
+            contact,
+            int(max(watched, asked_ms, backend.poll_interval_ms)),
+            int(max(idle, asked_ms)),
+        )
+
+    def _write(
+        self,
+        taken: Taken,
+        outcome: Outcome,
+        contact: Contact,
+        wait_watched_ms: int = 0,
+        wait_idle_ms: int = 0,
+    ) -> None:
+        """Have a job written back, to be polled so long after the beat that took it."""
+        self._writer.add(
+            taken,
+            outcome,
+            contact,
+            taken.at_ms + wait_watched_ms,
+            taken.at_ms + wait_idle_ms,
+        )
+
+
+def _ref(contact: Contact) -> str:
+    assert contact.ref is not None  # see_to() starts a job that has none
+    return contact.ref
+
+
+def _could_not_start(job: Job, error: BackendError) -> Job:
+    if job.status is Status.STOPPING:
+        return job.cancelled(now_ms())
+    return job.failed(error.code, error.message, now_ms())
+
+
+def _lost(job: Job, error: BackendError) -> Job:
+    """A job that was being stopped and is gone has been stopped."""
+    if job.status is Status.STOPPING and error.code == "gone":
+        return job.cancelled(now_ms())
+    return job.failed(error.code, error.message, now_ms())

@@ -1,0 +1,159 @@
+"""Every knob: read from the environment once, checked, frozen."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.connection import parse_url
+from yarl import URL
+
+SHIPPED_RECIPES = Path(__file__).parent / "recipes"
+
+
+class SettingError(SystemExit):
+    """A setting makes no sense: the process ends with one line that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says; the README's table gives each its meaning."""
+
+    development: bool
+    port: int
+    redis_url: str
+    broker_url: str
+    secret_key: str
+    recipes: tuple[Path, ...]
+    default_backend: str
+    poll_interval_ms: int
+    idle_interval_ms: int
+    job_ttl_s: int
+    api_tokens: Mapping[str, str]
+    allowed_origins: frozenset[str]
+    max_active_jobs: int
+    limits: bool
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read `environ`; raises SettingError for the first that makes no sense."""
+        poll_interval_ms = _integer(environ, "PROGROCK_POLL_INTERVAL_MS", 200, 50)
+        development = _choice(
+            environ, "PROGROCK_ENV", ("production", "development")
+        ).startswith("dev")
+        redis_url = _redis_url(environ, "REDIS_URL", development)
+        return cls(
+            development=development,
+            port=_integer(environ, "PORT", 8000, 0, 65535),
+            redis_url=redis_url,
+            broker_url=_redis_url(environ, "BROKER_URL", development, redis_url),
+            secret_key=_secret_key(environ),
+            recipes=_folders(environ, "PROGROCK_RECIPES"),
+            default_backend=environ.get("PROGROCK_DEFAULT_BACKEND") or "render",
+            poll_interval_ms=poll_interval_ms,
+            idle_interval_ms=_integer(
+                environ,
+                "PROGROCK_IDLE_INTERVAL_MS",
+                max(2000, poll_interval_ms),
+                poll_interval_ms,
+            ),
+            job_ttl_s=_integer(environ, "PROGROCK_JOB_TTL_S", 86400, 1),
+            api_tokens=_tokens(environ, "PROGROCK_API_TOKENS"),
+            allowed_origins=_origins(environ, "PROGROCK_ALLOWED_ORIGINS"),
+            max_active_jobs=_integer(environ, "PROGROCK_MAX_ACTIVE_JOBS", 20, 1),
+            limits=_choice(environ, "PROGROCK_LIMITS", ("on", "off")) == "on",
+        )
+
+
+def _integer(
+    environ: Mapping[str, str],
+    name: str,
+    default: int,
+    low: int,
+    high: int = 2_147_483_647,
+) -> int:
+    text = environ.get(name) or str(default)
+    try:
+        number = int(text)
+    except ValueError:
+        raise SettingError(f"{name} must be a whole number, not {text!r}.") from None
+    if not low <= number <= high:
+        raise SettingError(f"{name} must be from {low} to {high}, not {number}.")
+    return number
+
+
+def _choice(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    word = environ.get(name) or words[0]
+    if word not in words:
+        raise SettingError(f"{name} must be one of {', '.join(words)}, not {word!r}.")
+    return word
+
+
+def _redis_url(
+    environ: Mapping[str, str], name: str, development: bool, default: str = ""
+) -> str:
+    if development:
+        default = default or "redis://127.0.0.1:6379/0"
+    url = environ.get(name) or default
+    if not url:
+        raise SettingError(f"{name} is missing: say where Redis is.")
+    try:
+        parse_url(url)
+    except ValueError:
+        # The value may hold a password, so it is not repeated.
+        raise SettingError(
+            f"{name} must be an address that begins with redis://, rediss:// or unix://."
+        ) from None
+    return url
+
+
+def _secret_key(environ: Mapping[str, str]) -> str:
+    key = environ.get("SECRET_KEY", "")
+    if key and len(key) < 16:
+        raise SettingError("SECRET_KEY must have at least 16 characters.")
+    return key
+
+
+def _folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    folders = tuple(Path(part) for part in environ.get(name, "").split(":") if part)
+    for folder in folders:
+        if not folder.is_dir():
+            raise SettingError(f"{name}: there is no folder {str(folder)!r}.")
+    return (SHIPPED_RECIPES, *folders)
+
+
+def _tokens(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    """Return the name behind each token."""
+    names: dict[str, str] = {}
+    for pair in filter(None, environ.get(name, "").split(",")):
+        who, colon, token = pair.strip().partition(":")
+        if not (who and colon and len(token) >= 16) or token in names:
+            raise SettingError(
+                f"{name} must hold name:token pairs, separated by commas, "
+                "with different tokens of at least 16 characters."
+            )
+        names[token] = who
+    return names
+
+
+def _origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    parts = (part.strip() for part in environ.get(name, "").split(","))
+    origins = frozenset(filter(None, parts))
+    for origin in origins:
+        if not _is_origin(origin):
+            raise SettingError(
+                f"{name} must hold origins such as https://example.com, not {origin!r}."
+            )
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    """Whether a browser would write an origin so."""
+    try:
+        url = URL(text)
+        return url.scheme in ("http", "https") and text == str(url.origin())
+    except ValueError:
+        return False
+
+
+settings = Settings.read(os.environ)

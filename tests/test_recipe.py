@@ -1,0 +1,354 @@
+"""Recipes: what a good one gives, and that each mistake in one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.backends.expression import Expression
+from actors.backends.http import HttpBackend
+from actors.backends.params import Params, ParamsError
+from actors.backends.recipe import Recipe, RecipeError, load_recipe
+from actors.backends.registry import Backends
+from actors.job import Status
+from actors.settings import SHIPPED_RECIPES, SettingError, Settings
+
+GOOD = """
+title = "Oven"
+url = "http://oven.example"
+
+[params.properties.loaves]
+type = "integer"
+minimum = 1
+default = 2
+
+[start]
+request = "POST /loaves"
+ref.body = "id"
+
+[status]
+request = "GET /loaves/{ref}"
+state = "state"
+
+[status.states]
+running = ["baking"]
+succeeded = ["baked"]
+failed = ["burnt"]
+"""
+
+Load = Callable[..., Recipe]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load(text: str | bytes, environ: Mapping[str, str] | None = None) -> Recipe:
+        path = tmp_path / "oven.toml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return load_recipe(path, environ or {})
+
+    return load
+
+
+def with_recipes(*folders: Path, default: str = "render") -> Settings:
+    return Settings.read(
+        {
+            "REDIS_URL": "redis://localhost",
+            "PROGROCK_RECIPES": ":".join(map(str, folders)),
+            "PROGROCK_DEFAULT_BACKEND": default,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ["counter", "counter-bulk", "render"])
+def test_a_shipped_recipe_makes_a_backend(name: str) -> None:
+    recipe = load_recipe(SHIPPED_RECIPES / f"{name}.toml", {})
+
+    backend = HttpBackend(name, recipe, 200, 2000)
+
+    assert backend.name == name
+    assert backend.title
+    assert backend.can == ("cancel",)
+    assert backend.check({})
+
+
+def test_what_a_recipe_does_not_say_has_a_default(load: Load) -> None:
+    recipe = load(GOOD)
+
+    assert recipe.title == "Oven"
+    assert (recipe.timeout_s, recipe.concurrency) == (5, 200)
+    assert recipe.status.final == (404, 410)
+    assert recipe.status.statuses == {
+        "baking": Status.RUNNING,
+        "baked": Status.SUCCEEDED,
+        "burnt": Status.FAILED,
+    }
+    assert recipe.bulk is None
+    assert recipe.cancel is None
+    assert HttpBackend("oven", recipe, 200, 2000).can == ()
+
+
+def test_a_recipe_may_set_its_own_pace(load: Load) -> None:
+    recipe = load("poll_interval_ms = 3000\n" + GOOD)
+
+    backend = HttpBackend("oven", recipe, 200, 2000)
+
+    assert (backend.poll_interval_ms, backend.idle_interval_ms) == (3000, 3000)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+BULK = '[bulk]\nrequest = "GET /loaves?ids={refs}"\nitems = "@"\nref = "id"\n'
+
+MISTAKES: dict[str, tuple[str | bytes, str]] = {
+    "TOML syntax": (changed("[start]", "[start"), "line 10"),
+    "not UTF-8": (b'title = "\xff"', "utf-8"),
+    "empty": ("", "title"),
+    "unknown key": ("colour = 1\n" + GOOD, "colour"),
+    "unknown nested key": (changed("[status]", "[status]\nspeed = 1"), "$.status"),
+    "unknown table": (GOOD + "[pause]\n", "pause"),
+    "missing key": (changed('state = "state"', ""), "state"),
+    "missing table": (GOOD.partition("[status]")[0], "status"),
+    "wrong type": (changed('"Oven"', "7"), "$.title"),
+    "text for a number": ('timeout_s = "long"\n' + GOOD, "$.timeout_s"),
+    "number out of range": ("timeout_s = 0\n" + GOOD, "$.timeout_s"),
+    "pace too fast": ("poll_interval_ms = 10\n" + GOOD, "$.poll_interval_ms"),
+    "bad JMESPath": (changed('state = "state"', 'state = "a["'), "$.status.state"),
+    "empty JMESPath": (changed('state = "state"', 'state = ""'), "$.status.state"),
+    "JMESPath of a wrong type": (
+        changed('state = "state"', "state = 3"),
+        "$.status.state",
+    ),
+    "bad request line": (changed('"POST /loaves"', '"/loaves"'), "$.start.request"),
+    "unknown method": (changed('"POST /', '"BAKE /'), "$.start.request"),
+    "full address as a path": (
+        changed("POST /loaves", "POST http://other.example/"),
+        "$.start.request",
+    ),
+    "space in a path": (changed("POST /loaves", "POST /lo aves"), "$.start.request"),
+    "request of a wrong type": (changed('"POST /loaves"', "[]"), "$.start.request"),
+    "no place for the ref": (changed("GET /loaves/{ref}", "GET /loaves"), "{ref}"),
+    "two refs": (
+        changed('ref.body = "id"', 'ref.body = "id"\nref.header = "Location"'),
+        "$.start.ref",
+    ),
+    "no ref": (changed('ref.body = "id"', "ref = {}"), "$.start.ref"),
+    "unknown status": (changed("running =", "jogging ="), "$.status.states"),
+    "no word for success": (
+        changed('succeeded = ["baked"]', ""),
+        "succeeded - at `$.status.states`",
+    ),
+    "empty list for failure": (
+        changed('["burnt"]', "[]"),
+        "failed - at `$.status.states`",
+    ),
+    "one word for two statuses": (changed('"burnt"', '"baked"'), "$.status.states"),
+    "unset variable": (
+        changed("http://oven.example", "${OVEN_URL}"),
+        "OVEN_URL is not set - at `$.url`",
+    ),
+    "unset variable in a list": (
+        changed('["baking"]', '["baking", "${WORD}"]'),
+        "WORD is not set - at `$.status.states.running[1]`",
+    ),
+    "not a web address": (changed("http://", "ftp://"), "$.url"),
+    "address without a host": (changed("http://oven.example", "http://"), "$.url"),
+    "broken address": (changed("http://oven.example", "http://[oven"), "$.url"),
+    "broken port": (changed("oven.example", "oven.example:x"), "$.url"),
+    "two lines in a header": (
+        changed("[start]", '[headers]\nAuthorization = "a\\nb"\n[start]'),
+        "$.headers.Authorization",
+    ),
+    "bad JSON Schema": (
+        changed('type = "integer"', 'type = "loaf"'),
+        "$.params.properties.loaves.type",
+    ),
+    "properties of a wrong type": (
+        changed("[params.properties.loaves]", "[params]\nproperties = 3\n[params.x]"),
+        "$.params.properties",
+    ),
+    "missing refs": (
+        GOOD + BULK.replace("{refs}", "all"),
+        "needs {refs} in its path - at `$.bulk.request`",
+    ),
+    "a batch of one": (GOOD + BULK + "batch_size = 1\n", "$.bulk.batch_size"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_named_with_file_and_key_in_one_line(
+    mistake: str, load: Load
+) -> None:
+    text, key = MISTAKES[mistake]
+
+    with pytest.raises(RecipeError) as refused:
+        load(text)
+
+    line = str(refused.value)
+    assert "oven.toml: " in line
+    assert key in line
+    assert "\n" not in line
+
+
+def test_a_folder_instead_of_a_file_is_a_mistake_too(tmp_path: Path) -> None:
+    path = tmp_path / "oven.toml"
+    path.mkdir()
+
+    with pytest.raises(RecipeError, match=r"oven\.toml: "):
+        load_recipe(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "url"),
+    [
+        ("${OVEN}", {"OVEN": "http://a"}, "http://a"),
+        ("${OVEN:-http://b}", {}, "http://b"),
+        ("${OVEN:-http://b}", {"OVEN": ""}, "http://b"),
+        ("${OVEN:-http://b}", {"OVEN": "http://a"}, "http://a"),
+        ("http://${HOST}:${PORT:-80}", {"HOST": "a"}, "http://a:80"),
+        ("http://a${NOTHING:-}", {}, "http://a"),
+        ("http://a/$OVEN", {"OVEN": "no"}, "http://a/$OVEN"),
+        ("${OVEN}", {"OVEN": "http://${HOST}", "HOST": "a"}, "http://${HOST}"),
+    ],
+)
+def test_a_variable_is_filled_in(
+    text: str, environ: dict[str, str], url: str, load: Load
+) -> None:
+    assert load(changed("http://oven.example", text), environ).url == url
+
+
+def test_a_variable_may_be_anywhere(load: Load) -> None:
+    text = changed("[start]", '[headers]\nAuthorization = "Bearer ${KEY}"\n[start]')
+
+    recipe = load(text, {"KEY": "a-secret"})
+
+    assert recipe.headers == {"Authorization": "Bearer a-secret"}
+
+
+def test_a_mistake_in_a_variable_does_not_repeat_a_secret(load: Load) -> None:
+    text = changed("[start]", '[headers]\nAuthorization = "${KEY}"\n[start]')
+
+    with pytest.raises(RecipeError) as refused:
+        load(text, {"KEY": "hunter2\n"})
+
+    assert "hunter2" not in str(refused.value)
+
+
+PARAMS = Params(
+    {
+        "type": "object",
+        "properties": {
+            "loaves": {"type": "integer", "minimum": 1, "maximum": 9, "default": 2},
+            "kind": {"type": "string", "maxLength": 10},
+        },
+        "additionalProperties": False,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "checked"),
+    [
+        ({}, {"loaves": 2}),
+        ({"loaves": 9}, {"loaves": 9}),
+        ({"kind": "rye"}, {"loaves": 2, "kind": "rye"}),
+    ],
+)
+def test_good_params_come_back_with_their_defaults(
+    given: dict[str, Any], checked: dict[str, Any]
+) -> None:
+    assert PARAMS.check(given) == checked
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"loaves": 0}, "The parameter loaves does not fit: 0 is less than"),
+        ({"loaves": 10}, "The parameter loaves does not fit: 10 is greater than"),
+        ({"loaves": "two"}, "The parameter loaves does not fit: 'two' is not of type"),
+        ({"loaves": None}, "The parameter loaves does not fit: None is not of type"),
+        ({"loaves": True}, "The parameter loaves does not fit: True is not of type"),
+        ({"kind": "x" * 9999}, "The parameter kind does not fit: 'xxx"),
+        ({"colour": "red"}, "The parameters: Additional properties"),
+    ],
+)
+def test_params_that_do_not_fit_are_refused_with_a_sentence(
+    given: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ParamsError) as refused:
+        PARAMS.check(given)
+
+    assert str(refused.value).startswith(sentence)
+    assert str(refused.value).endswith(".")
+    assert len(str(refused.value)) < 300
+
+
+def test_what_is_given_is_not_changed() -> None:
+    given: dict[str, Any] = {}
+
+    PARAMS.check(given)
+
+    assert given == {}
+
+
+def test_a_recipe_in_a_later_folder_replaces_one_of_the_same_name(
+    tmp_path: Path,
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, title in ((one, "First"), (two, "Second")):
+        folder.mkdir()
+        (folder / "render.toml").write_text(GOOD.replace("Oven", title))
+    (one / "oven.toml").write_text(GOOD)
+    (one / "notes.txt").write_text("not a recipe")
+
+    backends = Backends.read(with_recipes(one, two))
+
+    assert set(backends) >= {"counter", "oven", "render"}
+    assert len(backends) == len(list(SHIPPED_RECIPES.glob("*.toml"))) + 1
+    assert backends["render"].title == "Second"
+
+
+def test_a_default_backend_without_a_recipe_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"PROGROCK_DEFAULT_BACKEND.*'oven'"):
+        Backends.read(with_recipes(default="oven"))
+
+
+def test_a_recipe_with_a_mistake_stops_the_process_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "oven.toml").write_text("colour = 1\n" + GOOD)
+
+    with pytest.raises(SystemExit) as ended:
+        Backends.read(with_recipes(tmp_path))
+
+    line = str(ended.value)
+    assert "PROGROCK_RECIPES" in line
+    assert "oven.toml" in line
+    assert "colour" in line
+    assert "\n" not in line
+
+
+DOCUMENT = {"job": {"state": "baking", "parts": [1, 2]}, "list": [], "text": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("job.state", "baking"),
+        ("job", DOCUMENT["job"]),
+        ("job.nothing", None),
+        ("nothing.at.all", None),
+        ("list.state", None),
+        ("text.state", None),
+        ("job.parts[1]", 2),
+        ("length(job.parts)", 2),
+        ("length(nothing)", None),
+        ("job.parts[::0]", None),
+        ("job.state == 'baking' && 'hot' || 'cold'", "hot"),
+    ],
+)
+def test_an_expression_finds_a_value_or_nothing(text: str, found: object) -> None:
+    assert Expression(text).find(DOCUMENT) == found
