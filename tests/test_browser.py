@@ -1,0 +1,247 @@
+"""The page, as somebody sees it in Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from .conftest import missing
+from .processes import Stack
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        missing("Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser, stack: Stack) -> Iterator[BrowserContext]:
+    context = browser.new_context(base_url=stack.url)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page on which nothing may go wrong unnoticed."""
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    assert complaints == []
+
+
+def start(page: Page, backend: str, **params: object) -> None:
+    page.goto("/")
+    page.locator(f"label[for=backend-{backend}]").click()
+    form = page.locator(f"form[data-backend={backend}]")
+    for name, value in params.items():
+        form.locator(f"[name={name}]").fill(str(value))
+    form.get_by_role("button", name="Rock out").click()
+
+
+def card(page: Page) -> object:
+    return page.locator("#jobs job-progress").first
+
+
+def field(page: Page, name: str):
+    return page.locator(f"#jobs job-progress [data-field={name}]").first
+
+
+def bar_values(page: Page, at_least: int) -> list[float]:
+    """Watch the first bar until it has shown so many values, or the job has ended."""
+    return page.evaluate(
+        """async (atLeast) => {
+          const values = []
+          while (values.length < atLeast) {
+            await new Promise(requestAnimationFrame)
+            const job = document.querySelector("#jobs job-progress")
+            const bar = job?.querySelector("progress")
+            if (bar?.hasAttribute("value") && bar.value !== values.at(-1)) {
+              values.push(bar.value)
+            }
+            if (job?.dataset.finished === "true") break
+          }
+          return values
+        }""",
+        at_least,
+    )
+
+
+def test_the_button_starts_a_job_whose_bar_moves_over_websocket(page: Page) -> None:
+    start(page, "counter", seconds=3)
+
+    expect(field(page, "transport")).to_have_text("WebSocket")
+    values = bar_values(page, at_least=5)
+    assert values == sorted(values)
+    assert len(values) >= 5
+    expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
+    expect(field(page, "percent")).to_have_text("100%")
+
+
+def test_where_websockets_are_blocked_the_events_carry_it(page: Page) -> None:
+    page.route_web_socket(re.compile(r"/prog/"), lambda socket: socket.close(code=1006))
+    start(page, "counter", seconds=4)
+
+    expect(field(page, "transport")).to_have_text(
+        "Server-Sent Events", timeout=PATIENCE_MS
+    )
+    values = bar_values(page, at_least=4)
+    assert len(values) >= 4
+    expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
+
+
+def test_a_render_ends_with_its_picture_on_the_page(page: Page) -> None:
+    start(page, "render", width=96, height=64, iterations=200)
+
+    picture = page.locator("#jobs job-progress [data-field=result] img").first
+    expect(picture).to_be_visible(timeout=PATIENCE_MS)
+    assert (
+        picture.evaluate(
+            "async image => { await image.decode(); return image.naturalWidth }"
+        )
+        == 96
+    )
+    source = picture.get_attribute("src") or ""
+    assert re.fullmatch(r"/jobs/[\w-]+/result", source)
+
+
+def test_stop_stops_the_job(page: Page) -> None:
+    start(page, "counter", seconds=60)
+    expect(field(page, "status")).to_have_text("running")
+
+    page.get_by_role("button", name="Stop").first.click()
+
+    expect(field(page, "status")).to_have_text("cancelled", timeout=3000)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+
+
+def test_a_reload_in_mid_job_shows_it_where_it_is(page: Page) -> None:
+    start(page, "counter", seconds=6)
+    before = bar_values(page, at_least=4)[-1]
+
+    page.reload()
+
+    after = bar_values(page, at_least=2)
+    assert after[0] >= before
+    expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
+
+
+def test_two_tabs_show_one_job_and_two_browsers_do_not(
+    browser: Browser, context: BrowserContext, page: Page, stack: Stack
+) -> None:
+    start(page, "counter", seconds=20)
+    job = page.locator("#jobs job-progress").first.get_attribute("job")
+    stranger = browser.new_context(base_url=stack.url)
+    try:
+        second = context.new_page()
+        second.goto("/")
+        expect(second.locator(f"job-progress[job='{job}']")).to_be_visible()
+        elsewhere = stranger.new_page()
+        elsewhere.goto("/")
+        expect(elsewhere.locator(f"job-progress[job='{job}']")).to_have_count(0)
+        answer = elsewhere.goto(f"/jobs/{job}")
+        assert answer is not None
+        assert answer.status == 404
+    finally:
+        stranger.close()
+    page.get_by_role("button", name="Stop").first.click()
+    expect(second.locator(f"job-progress[job='{job}']")).to_have_attribute(
+        "data-status", "cancelled"
+    )
+
+
+def test_without_javascript_a_job_is_started_seen_and_stopped(
+    browser: Browser, stack: Stack
+) -> None:
+    context = browser.new_context(base_url=stack.url, java_script_enabled=False)
+    try:
+        page = context.new_page()
+        page.goto("/")
+        page.locator("label[for=backend-counter]").click()
+        form = page.locator("form[data-backend=counter]")
+        form.locator("[name=seconds]").fill("60")
+        form.get_by_role("button", name="Rock out").click()
+
+        expect(page).to_have_url(re.compile(r"/jobs/[\w-]{22}$"))
+        expect(page.locator("[data-field=status]")).to_have_text(
+            "running", timeout=PATIENCE_MS
+        )
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("[data-field=status]")).to_have_text(
+            "cancelled", timeout=PATIENCE_MS
+        )
+    finally:
+        context.close()
+
+
+def test_a_refused_order_says_why_beside_the_form(page: Page) -> None:
+    page.goto("/")
+    page.locator("label[for=backend-counter]").click()
+    form = page.locator("form[data-backend=counter]")
+    form.evaluate("form => form.noValidate = true")
+    form.locator("[name=total]").fill("5000000")
+
+    form.get_by_role("button", name="Rock out").click()
+
+    expect(form.locator("[data-field=refusal]")).to_contain_text("total")
+    expect(page.locator("#jobs job-progress")).to_have_count(0)
+
+
+def test_the_page_asks_nobody_else_for_anything(page: Page, stack: Stack) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    start(page, "counter", seconds=0.5)
+
+    expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
+    foreign = [url for url in asked if not url.startswith((stack.url, "data:"))]
+    assert foreign == []
+
+
+@pytest.mark.skipif(
+    "SCREENSHOTS" not in os.environ, reason="SCREENSHOTS names a folder"
+)
+def test_the_readme_has_a_screenshot(browser: Browser, stack: Stack) -> None:
+    folder = Path(os.environ["SCREENSHOTS"])
+    for scheme in ("light", "dark"):
+        context = browser.new_context(
+            base_url=stack.url,
+            color_scheme=scheme,
+            viewport={"width": 1180, "height": 860},
+        )
+        page = context.new_page()
+        start(page, "render", width=640, height=400, iterations=800)
+        expect(page.locator("[data-field=result] img").first).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        start(page, "render")
+        expect(field(page, "percent")).to_have_text(
+            re.compile(r"^[2-9]\d"), timeout=60_000
+        )
+        page.screenshot(path=folder / f"progrock-{scheme}.png")
+        context.close()

@@ -1,0 +1,108 @@
+"""The feed over Server-Sent Events."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+
+from quart import Blueprint, Response, request
+
+from actors.store import Snapshot
+
+from .desk import desk
+from .feed import Feed, Subscriber
+from .problems import Problem, unavailable
+from .visiting import visitor
+
+HEARTBEAT_S = 20
+MOST_JOBS = 500
+DRAIN_SPREAD_MS = 3000
+# Clients send this back when all that they named has ended and they have seen it.
+END_ID = "end"
+
+events = Blueprint("events", __name__)
+
+
+@events.get("/events")
+async def stream_events() -> Response:
+    jobs = list(dict.fromkeys(request.args.getlist("job")))
+    if not 1 <= len(jobs) <= MOST_JOBS:
+        raise Problem(
+            400, "bad_jobs", f"Name from 1 to {MOST_JOBS} jobs: /events?job=…"
+        )
+    if desk().feed.draining:
+        raise unavailable()
+    await desk().check_owner(visitor(), jobs)
+    seen = _last_event_id()
+    if await _all_seen(jobs, seen):
+        return Response(status=204)
+    response = Response(
+        _events(desk().feed, {job: _revision(seen, job) for job in jobs}),
+        content_type="text/event-stream; charset=utf-8",
+    )
+    response.timeout = None  # it ends when the jobs do
+    response.headers["Cache-Control"] = "no-cache, no-transform"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n: welcome\n\n"
+    async with feed.subscribe() as subscriber:
+        await feed.join(subscriber, jobs)
+        unfinished = set(jobs)
+        while unfinished:
+            if feed.draining:
+                yield b"retry: %d\n\n" % random.randint(0, DRAIN_SPREAD_MS)
+                return
+            if not await subscriber.wait(HEARTBEAT_S):
+                yield b"event: heartbeat\ndata: {}\n\n"
+                continue
+            yield _chunk(subscriber, unfinished)
+            # A send that need not wait does not let others have the loop.
+            await asyncio.sleep(0)
+    yield f"id: {END_ID}\nevent: end\ndata: {{}}\n\n".encode()
+
+
+def _chunk(subscriber: Subscriber, unfinished: set[str]) -> bytes:
+    """All that is new, as one piece; what has ended leaves `unfinished`."""
+    news, gone = subscriber.take()
+    unfinished -= gone
+    unfinished.difference_update(snapshot.job for snapshot in news if snapshot.finished)
+    lost = [b'event: gone\ndata: {"job":"%s"}\n\n' % job.encode() for job in gone]
+    return b"".join([*map(_event, news), *lost])
+
+
+def _event(snapshot: Snapshot) -> bytes:
+    return b"id: %s:%d\ndata: %s\n\n" % (
+        snapshot.job.encode(),
+        snapshot.revision,
+        snapshot.data,
+    )
+
+
+def _last_event_id() -> str:
+    given = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
+    return given or ""
+
+
+def _revision(last_event_id: str, job: str) -> int:
+    """The revision of `job` that the client has, where the id tells it."""
+    named, _, revision = last_event_id.rpartition(":")
+    try:
+        return int(revision) if named == job else 0
+    except ValueError:
+        return 0
+
+
+async def _all_seen(jobs: list[str], last_event_id: str) -> bool:
+    if not last_event_id:
+        return False
+    snapshots = await desk().store.snapshots(jobs)
+    if not all(snapshot is None or snapshot.finished for snapshot in snapshots):
+        return False
+    only = snapshots[0] if len(jobs) == 1 else None
+    return last_event_id == END_ID or (
+        only is not None and _revision(last_event_id, only.job) == only.revision
+    )

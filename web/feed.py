@@ -1,0 +1,219 @@
+"""The hub: one Redis subscription per process, fanned out to every open stream.
+
+Whoever subscribes is registered first and then shown the present, so nothing falls into
+a gap; after every loss of Redis the present is shown to all again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+import actors
+from actors.store import Snapshot, Store, announced
+
+PING_S = 2.0  # a silent Redis is asked whether it is there
+SILENCE_S = 5.0  # and taken for lost when it does not answer
+RETRY_S = 0.5
+ATTEND_S = 2.0
+CANCEL_AGAIN_S = 0.02
+READ_AT_ONCE = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Subscriber:
+    """One stream's place in the hub: the newest snapshot of each job, not a queue."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, int] = {}
+        self._news: dict[str, Snapshot] = {}
+        self._gone: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Take a snapshot unless it is older than what this stream has."""
+        if snapshot.revision > self.seen.get(snapshot.job, 0):
+            self.seen[snapshot.job] = snapshot.revision
+            self._news[snapshot.job] = snapshot
+            self._wake.set()
+
+    def has_seen(self, snapshot: Snapshot) -> None:
+        """Take no snapshot that is not newer than this one."""
+        self.seen[snapshot.job] = max(snapshot.revision, self.seen[snapshot.job])
+
+    def lose(self, job: str) -> None:
+        """Hear that a job is no more."""
+        self._news.pop(job, None)
+        self._gone.add(job)
+        self._wake.set()
+
+    def forget(self, job: str) -> None:
+        self.seen.pop(job, None)
+        self._news.pop(job, None)
+        self._gone.discard(job)
+
+    def interrupt(self) -> None:
+        """Have `wait` return though there is nothing new."""
+        self._wake.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for news; False where none came in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
+
+    def take(self) -> tuple[list[Snapshot], set[str]]:
+        """Hand over what is new, and the jobs that are no more."""
+        news, self._news = list(self._news.values()), {}
+        gone, self._gone = self._gone, set()
+        return news, gone
+
+
+class Feed:
+    """All open streams of this process and the one connection that feeds them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._subscribers: dict[str, set[Subscriber]] = {}
+        self._open: set[Subscriber] = set()
+        self._closed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.connected = False
+        self.draining = False
+
+    async def __aenter__(self) -> Feed:
+        self._tasks = [
+            asyncio.create_task(work())
+            for work in (self._follow_forever, self._attend_forever)
+        ]
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        # Python 3.11 may lose a cancellation that comes while redis-py sends.
+        while unfinished := [task for task in self._tasks if not task.done()]:
+            for task in unfinished:
+                task.cancel()
+            await asyncio.wait(unfinished, timeout=CANCEL_AGAIN_S)
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[Subscriber]:
+        """A place in the hub, given up for certain on leaving."""
+        subscriber = Subscriber()
+        self._open.add(subscriber)
+        try:
+            yield subscriber
+        finally:
+            for job in list(subscriber.seen):
+                self.leave(subscriber, job)
+            self._open.discard(subscriber)
+            self._closed.set()
+
+    async def drain(self, patience_s: float) -> None:
+        """Have every stream end, and wait for them, but not for ever."""
+        self.draining = True
+        for subscriber in self._open:
+            subscriber.interrupt()
+        try:
+            async with asyncio.timeout(patience_s):
+                while self._open:
+                    self._closed.clear()
+                    await self._closed.wait()
+        except TimeoutError:
+            logger.warning("%d streams did not end in time.", len(self._open))
+
+    async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> None:
+        """Follow jobs; each is shown unless the stream has its present revision."""
+        unwatched = [job for job in jobs if job not in self._subscribers]
+        for job in jobs:
+            subscriber.seen[job] = 0
+            self._subscribers.setdefault(job, set()).add(subscriber)
+        for job, snapshot in await self._read(jobs):
+            if snapshot and snapshot.revision == jobs[job]:
+                subscriber.has_seen(snapshot)
+            else:
+                _tell(subscriber, job, snapshot)
+        if unwatched:
+            await actors.attend(self._store, unwatched)
+
+    def leave(self, subscriber: Subscriber, job: str) -> None:
+        """Follow a job no longer."""
+        subscriber.forget(job)
+        subscribers = self._subscribers.get(job, set())
+        subscribers.discard(subscriber)
+        if not subscribers:
+            self._subscribers.pop(job, None)
+
+    async def _show_all(self) -> None:
+        """Show the present to every stream."""
+        for job, snapshot in await self._read(self._subscribers):
+            for subscriber in self._subscribers.get(job, ()):
+                _tell(subscriber, job, snapshot)
+
+    async def _read(self, jobs: Iterable[str]) -> list[tuple[str, Snapshot | None]]:
+        ids = list(jobs)
+        present: list[tuple[str, Snapshot | None]] = []
+        for first in range(0, len(ids), READ_AT_ONCE):
+            some = ids[first : first + READ_AT_ONCE]
+            present += zip(some, await self._store.snapshots(some), strict=True)
+        return present
+
+    async def _follow_forever(self) -> None:
+        while True:
+            try:
+                async with self._store.listen() as pubsub:
+                    await self._show_all()
+                    self.connected = True
+                    await self._follow(pubsub)
+            except (RedisError, OSError) as error:
+                if self.connected:
+                    logger.warning("The feed has lost Redis: %s.", error)
+            finally:
+                self.connected = False
+            await asyncio.sleep(RETRY_S * random.uniform(0.2, 1))
+
+    async def _follow(self, pubsub: PubSub) -> None:
+        """Pass on what comes, until Redis has been silent for too long."""
+        loop = asyncio.get_running_loop()
+        heard_at = loop.time()
+        while loop.time() - heard_at < SILENCE_S:
+            message = await pubsub.get_message(timeout=PING_S)
+            if message is None:
+                await pubsub.ping()
+                continue
+            heard_at = loop.time()
+            if message["type"] == "message":
+                self._pass_on(message["data"])
+        raise TimeoutError("Redis is silent")
+
+    def _pass_on(self, payload: bytes) -> None:
+        for snapshot in announced(payload):
+            for subscriber in self._subscribers.get(snapshot.job, ()):
+                subscriber.offer(snapshot)
+
+    async def _attend_forever(self) -> None:
+        """Keep telling the workers what is watched."""
+        while True:
+            await asyncio.sleep(ATTEND_S)
+            try:
+                if self._subscribers:
+                    await actors.attend(self._store, list(self._subscribers))
+            except RedisError as error:
+                logger.info("Nobody could be told what is watched: %s.", error)
+
+
+def _tell(subscriber: Subscriber, job: str, snapshot: Snapshot | None) -> None:
+    if snapshot is None:
+        subscriber.lose(job)
+    else:
+        subscriber.offer(snapshot)

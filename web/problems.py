@@ -1,0 +1,111 @@
+"""Errors as people and programs read them: RFC 9457 problem details."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from quart import (
+    Quart,
+    Response,
+    current_app,
+    has_request_context,
+    jsonify,
+    render_template,
+    request,
+)
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException
+
+
+class Problem(Exception):  # noqa: N818  # RFC 9457's own word
+    """An answer other than the one that was wanted.
+
+    `code` is for programs, `detail` is a plain sentence for people.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+def no_such_job() -> Problem:
+    """Also the answer for somebody else's job: for others it does not exist."""
+    return Problem(404, "unknown_job", "There is no such job.")
+
+
+def wants_html() -> bool:
+    """Whether the client prefers a page to JSON."""
+    if not has_request_context():  # a refused WebSocket
+        return False
+    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return best == "text/html"
+
+
+def install(app: Quart) -> None:
+    """Have every error leave as a problem."""
+    app.register_error_handler(Problem, _answer)
+    app.register_error_handler(HTTPException, _answer_http)
+    app.register_error_handler(RedisError, _answer_unavailable)
+    app.register_error_handler(Exception, _answer_bug)
+
+
+async def _answer(problem: Problem) -> Response:
+    title = HTTPStatus(problem.status).phrase
+    if wants_html():
+        page = await render_template(
+            "error.html", status=problem.status, title=title, detail=problem.detail
+        )
+        response = Response(
+            page, problem.status, content_type="text/html; charset=utf-8"
+        )
+    else:
+        response = jsonify(
+            status=problem.status, title=title, detail=problem.detail, code=problem.code
+        )
+        response.status_code = problem.status
+        response.content_type = "application/problem+json"
+    response.headers["Cache-Control"] = "no-store"
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(problem.retry_after_s)
+    return response
+
+
+async def _answer_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    answer = await _answer(
+        Problem(
+            status, f"http_{status}", _sentences.get(status, error.description or "")
+        )
+    )
+    if status == 405:
+        answer.headers["Allow"] = dict(error.get_headers()).get("Allow", "")
+    return answer
+
+
+async def _answer_unavailable(error: RedisError) -> Response:
+    return await _answer(unavailable())
+
+
+def unavailable() -> Problem:
+    return Problem(
+        503, "unavailable", "This cannot be done just now. Try again in a moment.", 2
+    )
+
+
+async def _answer_bug(error: Exception) -> Response:
+    current_app.logger.error("A request went wrong.", exc_info=error)
+    return await _answer(Problem(500, "internal", "Something went wrong on our side."))
+
+
+_sentences = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+    413: "The request is larger than 64 KiB.",
+}

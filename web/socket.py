@@ -1,0 +1,218 @@
+"""The feed and its commands over WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import msgspec
+from quart import Blueprint, websocket
+from redis.exceptions import RedisError
+
+from actors.store import Snapshot
+
+from .access import Visitor
+from .desk import Desk, desk
+from .feed import Subscriber
+from .problems import Problem, no_such_job, unavailable
+
+HEARTBEAT_S = 20
+DRAIN_SPREAD_MS = 3000
+MOST_WATCHED = 5000
+# A client may send so many messages at once, and so many a second in the long run.
+BURST = 300
+PER_SECOND = 100
+
+CLOSE_FLOOD = 1008
+CLOSE_RESTART = 1012
+
+socket = Blueprint("socket", __name__)
+
+
+class Message(msgspec.Struct):
+    """What a client sends."""
+
+    action: str
+    backend: str | None = None
+    params: dict[str, Any] = {}
+    job: str | None = None
+    key: str | None = None
+    after: int = 0
+
+
+class Leave(Exception):  # noqa: N818  # not an error: the stream is over
+    """Ends a socket with a close code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+@socket.websocket("/prog/")
+async def prog() -> None:
+    access = desk().access
+    access.check_origin(websocket)
+    visitor = access.visitor(websocket)
+    if desk().feed.draining:
+        raise unavailable()
+    cookie = visitor.new_cookie
+    await websocket.accept(headers={"Set-Cookie": cookie} if cookie else None)
+    await websocket.send('{"accept":true}')
+    batches = websocket.args.get("batch") == "1"
+    async with desk().feed.subscribe() as subscriber:
+        conversation = Conversation(desk(), visitor, subscriber, batches)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(conversation.tell())
+                tasks.create_task(conversation.listen())
+        except* Leave as leaving:
+            leave = leaving.exceptions[0]
+            assert isinstance(leave, Leave)
+            await websocket.close(leave.code)
+
+
+class Conversation:
+    """One open socket: what its client asks for, and what it is told."""
+
+    def __init__(
+        self, desk: Desk, visitor: Visitor, subscriber: Subscriber, batches: bool
+    ) -> None:
+        self._desk = desk
+        self._visitor = visitor
+        self._subscriber = subscriber
+        self._batches = batches
+        self._allowance = Allowance()
+
+    async def tell(self) -> None:
+        """Send what is new as it comes, and a heartbeat when nothing does."""
+        while True:
+            woken = await self._subscriber.wait(HEARTBEAT_S)
+            if self._desk.feed.draining:
+                pause_ms = random.randint(0, DRAIN_SPREAD_MS)
+                await _send({"reconnect_in_ms": pause_ms})
+                raise Leave(CLOSE_RESTART)
+            if woken:
+                await self._tell_news()
+            else:
+                await _send({"heartbeat": True})
+
+    async def listen(self) -> None:
+        """Do what the client asks, one thing after the other."""
+        while True:
+            frame = await websocket.receive()
+            if self._desk.settings.limits and not self._allowance.spend():
+                raise Leave(CLOSE_FLOOD)
+            await self._answer(frame)
+
+    async def _tell_news(self) -> None:
+        news, gone = self._subscriber.take()
+        if self._batches and len(news) > 1:
+            await websocket.send(
+                b"[%s]".decode() % ",".join(snapshot.data.decode() for snapshot in news)
+            )
+        else:
+            for snapshot in news:
+                await websocket.send(snapshot.data.decode())
+        for snapshot in news:
+            self._leave_if_finished(snapshot)
+        for job in gone:
+            self._desk.feed.leave(self._subscriber, job)
+            await _send_error(no_such_job(), {"job": job})
+
+    def _leave_if_finished(self, snapshot: Snapshot) -> None:
+        if snapshot.finished:
+            self._desk.feed.leave(self._subscriber, snapshot.job)
+
+    async def _answer(self, frame: str | bytes) -> None:
+        about: dict[str, Any] = {}
+        try:
+            message = _read(frame)
+            about = {
+                name: value
+                for name in ("action", "job", "key")
+                if (value := getattr(message, name)) is not None
+            }
+            await self._do(message)
+        except Problem as problem:
+            await _send_error(problem, about)
+        except RedisError:
+            await _send_error(unavailable(), about)
+
+    async def _do(self, message: Message) -> None:
+        match message.action:
+            case "ping":
+                await _send({"pong": True})
+            case "start":
+                job = await self._desk.start(
+                    self._visitor, message.backend, message.params
+                )
+                await self._watch(job.job, 0)
+            case "watch":
+                await self._watch(await self._own_job(message), message.after)
+            case "unwatch":
+                self._desk.feed.leave(self._subscriber, _named(message))
+            case "cancel":
+                job_id = await self._own_job(message)
+                job = await self._desk.cancel(self._visitor, job_id)
+                if job_id not in self._subscriber.seen:
+                    await websocket.send(msgspec.json.encode(job).decode())
+            case _:
+                raise Problem(
+                    400,
+                    "unknown_action",
+                    f"There is no action {message.action[:80]!r}.",
+                )
+
+    async def _watch(self, job: str, after: int) -> None:
+        if len(self._subscriber.seen) >= MOST_WATCHED:
+            raise Problem(
+                429, "too_many_watched", f"One socket may watch {MOST_WATCHED} jobs."
+            )
+        await self._desk.feed.join(self._subscriber, {job: after})
+
+    async def _own_job(self, message: Message) -> str:
+        job = _named(message)
+        await self._desk.check_owner(self._visitor, [job])
+        return job
+
+
+class Allowance:
+    """How many messages a client may still send: a bucket that fills up again."""
+
+    def __init__(self) -> None:
+        self._left = float(BURST)
+        self._at = time.monotonic()
+
+    def spend(self) -> bool:
+        """Take one; False where none is left."""
+        now = time.monotonic()
+        self._left = min(BURST, self._left + (now - self._at) * PER_SECOND) - 1
+        self._at = now
+        return self._left >= 0
+
+
+def _read(frame: str | bytes) -> Message:
+    if isinstance(frame, bytes):
+        raise Problem(400, "not_text", "Send text frames, not binary ones.")
+    try:
+        return msgspec.json.decode(frame, type=Message)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "bad_shape", f"{error}.") from error
+    except msgspec.DecodeError as error:
+        raise Problem(400, "bad_json", "The message is not valid JSON.") from error
+
+
+def _named(message: Message) -> str:
+    if message.job is None:
+        raise Problem(422, "no_job", "Say which job: the message has no `job`.")
+    return message.job
+
+
+async def _send(frame: dict[str, Any]) -> None:
+    await websocket.send(msgspec.json.encode(frame).decode())
+
+
+async def _send_error(problem: Problem, about: dict[str, Any]) -> None:
+    error = {"code": problem.code, "message": problem.detail}
+    await _send({"error": error, **about})
