@@ -31,6 +31,7 @@ from .settings import settings
 
 LOST = (redis.ConnectionError, redis.TimeoutError)
 MOST_RINGS = 8
+FULL_S = 0.005
 RECLAIM_CHUNK = 500
 
 # Rings are kept only as long as a consumer that is busy might need to hear them.
@@ -61,14 +62,13 @@ class PunctualConsumer(_RedisConsumer):
     def __next__(self) -> Any:
         """Return the next message, or None after a wait without one."""
         with _translated():
-            if (
-                not self.message_cache
-                and self.outstanding_message_count < self.prefetch
-            ):
-                room = self.prefetch - self.outstanding_message_count
+            room = self.prefetch - self.outstanding_message_count
+            if not self.message_cache and room > 0:
                 self.message_cache = self.broker.do_fetch(self.queue_name, room)
             if not self.message_cache:
-                self._bell.wait(self._patience_s())
+                # Nobody rings when there is room again, so a full one looks soon.
+                self._bell.wait(self._patience_s() if room > 0 else FULL_S)
+                self._forget_etas()
                 return None
         message = MessageProxy(Message.decode(self.message_cache.pop(0)))
         self.queued_message_ids.add(message.message_id)
@@ -92,12 +92,17 @@ class PunctualConsumer(_RedisConsumer):
         self._bell.close()
 
     def _patience_s(self) -> float:
-        """How long until the nearest eta; those that have passed are not waited for."""
+        """How long until the nearest eta."""
+        timeout_s: float = self.timeout / 1000
+        if not self._etas:
+            return timeout_s
+        return min(max(self._etas[0] - current_millis(), 0) / 1000, timeout_s)
+
+    def _forget_etas(self) -> None:
+        """Drop those that have passed: the worker looks at its messages next."""
         now = current_millis()
         while self._etas and self._etas[0] <= now:
             heapq.heappop(self._etas)
-        timeout_s: float = self.timeout / 1000
-        return min((self._etas[0] - now) / 1000, timeout_s) if self._etas else timeout_s
 
 
 class _Bell:

@@ -118,11 +118,14 @@ class Rounds:
             self._back_off(taken, contact, error)
 
     async def _cancel(self, taken: Taken) -> None:
-        contact = taken.contact
+        backend, contact = self._backends[taken.job.backend], taken.contact
         try:
-            await self._backends[taken.job.backend].cancel(_ref(contact))
+            await backend.cancel(_ref(contact))
         except BackendError as error:
-            self._missed(taken, error)
+            # One that may not be stopped ends by itself, which must be noticed.
+            [answer] = await backend.reports([_ref(contact)])
+            goes_on = isinstance(answer, Report) and not answer.status.terminal
+            self._answered(backend, taken, error if goes_on else answer)
             return
         sent = replace(contact, cancel_sent=True, failures=0)
         self._write(taken, lambda job: job, sent, 0, 0)
@@ -130,10 +133,15 @@ class Rounds:
     async def _poll(self, backend: Backend, batch: list[Taken]) -> None:
         answers = await backend.reports([_ref(taken.contact) for taken in batch])
         for taken, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Report):
-                self._heard(backend, taken, answer)
-            else:
-                self._missed(taken, answer)
+            self._answered(backend, taken, answer)
+
+    def _answered(
+        self, backend: Backend, taken: Taken, answer: Report | BackendError
+    ) -> None:
+        if isinstance(answer, Report):
+            self._heard(backend, taken, answer)
+        else:
+            self._missed(taken, answer)
 
     def _heard(self, backend: Backend, taken: Taken, report: Report) -> None:
         now = now_ms()

@@ -79,7 +79,6 @@ class Backend(Protocol):
     params: Mapping[str, Any]
     can: tuple[str, ...]
     batch_size: int
-    concurrency: int
     poll_interval_ms: int
     idle_interval_ms: int
     give_up_after_s: int

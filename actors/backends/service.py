@@ -1,0 +1,174 @@
+"""A third party's server: one HTTP session, with limits on what it may do to us.
+
+Redirects are not followed and nothing outside its origin is asked: a service cannot
+send us to somebody else's server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from . import BackendError
+from .recipe import Recipe, RequestLine
+
+MAX_ANSWER_BYTES = 1_000_000
+
+
+class Answer(NamedTuple):
+    """What came back, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class File:
+    """A file on its way through us."""
+
+    def __init__(self, content_type: str, response: aiohttp.ClientResponse) -> None:
+        self.content_type = content_type
+        self.length = response.content_length
+        self._response = response
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._response.content.iter_chunked(64 * 1024)
+
+
+class Service:
+    """The server that a recipe names."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._base = recipe.url.rstrip("/")
+        self._session: aiohttp.ClientSession | None = None
+        self._url = lru_cache(maxsize=4096)(self._make_url)
+
+    async def ask(
+        self,
+        request: RequestLine,
+        ref: str = "",
+        *,
+        json: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request and read the answer; raises a transient BackendError."""
+        with self._failures():
+            async with self._connected().request(
+                request.method,
+                self._url(request.path, ref),
+                json=json,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status, response.headers, await _read(response))
+
+    @asynccontextmanager
+    async def open(
+        self, request: RequestLine, ref: str, content_type: str
+    ) -> AsyncIterator[File]:
+        """Open a file, however large and slow; raises a transient BackendError."""
+        patience = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=self._recipe.timeout_s,
+            sock_read=self._recipe.timeout_s,
+        )
+        with self._failures():
+            async with self._connected().request(
+                request.method,
+                self._url(request.path, ref),
+                timeout=patience,
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    raise BackendError(
+                        f"http_{response.status}",
+                        f"{self._recipe.title} does not give the file "
+                        f"({response.status}).",
+                    )
+                yield File(content_type, response)
+
+    def own_path(self, request: RequestLine, location: str) -> str:
+        """Return the path of a Location that was answered to `request`.
+
+        Raises a permanent BackendError where it leads to another server.
+        """
+        asked = str(self._url(request.path, ""))
+        try:
+            target = urljoin(asked, location)
+        except ValueError as error:
+            raise BackendError(
+                "unexpected_answer",
+                f"{self._recipe.title} did not say where the job is.",
+                permanent=True,
+            ) from error
+        if _origin(target) != _origin(asked):
+            raise BackendError(
+                "foreign_location",
+                f"{self._recipe.title} put the job on another server.",
+                permanent=True,
+            )
+        return target.removeprefix(_origin(target))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session:
+            await self._session.close()
+
+    def _connected(self) -> aiohttp.ClientSession:
+        """The one session, made on the loop that uses it."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._recipe.concurrency),
+                timeout=aiohttp.ClientTimeout(total=self._recipe.timeout_s),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers=self._recipe.headers,
+                json_serialize=lambda value: msgspec.json.encode(value).decode(),
+            )
+        return self._session
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise BackendError(
+                "timeout", f"{self._recipe.title} takes too long."
+            ) from error
+        except aiohttp.ClientError as error:
+            raise BackendError(
+                "unreachable",
+                f"{self._recipe.title} cannot be reached. Try again later.",
+            ) from error
+
+    def _make_url(self, path: str, ref: str) -> URL:
+        if path.startswith("{ref}"):
+            return URL(_origin(self._base) + path.replace("{ref}", ref), encoded=True)
+        return URL(self._base + path.replace("{ref}", quoted(ref)), encoded=True)
+
+
+def quoted(ref: str) -> str:
+    """A job's name as a part of a path."""
+    return quote(ref, safe="")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            response.close()
+            raise BackendError("too_large", "The service answered with far too much.")
+    return bytes(body)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
