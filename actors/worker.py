@@ -16,6 +16,7 @@ from dramatiq.middleware import Middleware
 from redis.exceptions import RedisError
 
 from .backends import Backend
+from .memory import calm_garbage_collector
 from .polling import Hands, install, send_beats
 from .rounds import CLOSE_PATIENCE_S, Rounds
 from .settings import Settings
@@ -37,6 +38,7 @@ class WorkerProcess(Middleware):
         self._tasks: list[asyncio.Task[None]] = []
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        calm_garbage_collector()
         _on_loop(self._open())
 
     def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
