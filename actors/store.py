@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline, PubSub
 
+from .connection import CALL_S, limited
 from .job import Job, Status
 
 PREFIX = "progrock:"
@@ -23,7 +21,6 @@ FEED = f"{PREFIX}feed"
 LANE_SIZE = 200  # jobs polled by one message; more are spread over more lanes
 LEASE_MS = 1000
 ATTENTION_MS = 6000
-CONNECTIONS = 16
 
 _LUA = Path(__file__).parent / "lua"
 _PRELUDE = (_LUA / "prelude.lua").read_text()
@@ -122,25 +119,6 @@ class Page(NamedTuple):
 
     snapshots: list[Snapshot]
     cursor: str | None
-
-
-def connect(url: str) -> Redis:
-    """Open a client whose calls are retried for a second, then fail.
-
-    Calls beyond its connections wait for one: a burst is late, not refused.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        timeout=5,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.4), 3),
-        retry_on_error=[ConnectionError, TimeoutError],
-        socket_timeout=5,
-        socket_connect_timeout=3,
-        health_check_interval=30,
-        max_connections=CONNECTIONS,
-        protocol=2,
-    )
-    return Redis.from_pool(pool)
 
 
 class Store:
@@ -263,14 +241,14 @@ class Store:
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
                 pipe.hget(_key(job), "owner")
-            return [owner and owner.decode() for owner in await pipe.execute()]
+            return [owner and owner.decode() for owner in await _executed(pipe)]
 
     async def snapshots(self, jobs: Sequence[str]) -> list[Snapshot | None]:
         """Read jobs as they are now, in the order asked; None for one that is gone."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for job in jobs:
                 pipe.hmget(_key(job), "revision", "finished", "snapshot")
-            answers = await pipe.execute()
+            answers = await _executed(pipe)
         return [
             Snapshot(job, int(answer[0]), answer[1] == b"1", answer[2])
             if answer[0]
@@ -309,8 +287,9 @@ class Store:
     async def listen(self) -> AsyncIterator[PubSub]:
         """Subscribe to the feed; inside, Redis has confirmed it."""
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(FEED)
-            await pubsub.get_message(timeout=5)
+            async with limited():
+                await pubsub.subscribe(FEED)
+                await pubsub.get_message(timeout=CALL_S)
             yield pubsub
 
     async def ping(self) -> None:
@@ -331,6 +310,11 @@ def announced(payload: bytes) -> list[Snapshot]:
         job, revision, finished, data = line.split(b" ", 3)
         snapshots.append(Snapshot(job.decode(), int(revision), finished == b"1", data))
     return snapshots
+
+
+async def _executed(pipe: Pipeline) -> list[Any]:
+    async with limited():
+        return await pipe.execute()
 
 
 def now_ms() -> int:

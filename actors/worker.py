@@ -16,11 +16,12 @@ from dramatiq.middleware import Middleware
 from redis.exceptions import RedisError
 
 from .backends import Backend
+from .connection import connect
 from .memory import calm_garbage_collector
 from .polling import Hands, install, send_beats
 from .rounds import CLOSE_PATIENCE_S, Rounds
 from .settings import Settings
-from .store import Store, connect
+from .store import Store
 from .writer import Writer
 
 WATCH_S = 0.4

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 
+import hypothesis
 import pytest
 import redis
 
@@ -26,6 +27,8 @@ def missing(what: str) -> None:
 def pytest_configure() -> None:
     """Have a Redis before anything is imported that reads the settings."""
     os.environ["PROGROCK_ENV"] = "development"
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
     if not os.environ.get("REDIS_URL"):
         os.environ["REDIS_URL"] = _ours.enter_context(embedded()).url
 
@@ -63,7 +66,8 @@ def clean_redis(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator["Store"]:  # noqa: F821, UP037
-    from actors.store import Store, connect
+    from actors.connection import connect
+    from actors.store import Store
 
     store = Store(connect(redis_url), job_ttl_s=60, poll_interval_ms=200)
     yield store

@@ -356,9 +356,7 @@ async def test_a_revision_that_the_client_has_is_not_sent(
 ) -> None:
     job = await start(client)
 
-    response = await client.get(
-        f"/jobs/{job['job']}", headers={"If-None-Match": etag}
-    )
+    response = await client.get(f"/jobs/{job['job']}", headers={"If-None-Match": etag})
 
     assert response.status_code == 304
     assert response.headers["ETag"] == '"1"'

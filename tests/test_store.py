@@ -14,6 +14,7 @@ import redis
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
+from actors.connection import connect
 from actors.job import Job, Status, timestamp
 from actors.store import (
     ATTENTION_MS,
@@ -29,7 +30,6 @@ from actors.store import (
     Tick,
     TooManyJobsError,
     announced,
-    connect,
 )
 
 LANE = "render:0"

@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator
 from quart import Quart
 
 from actors.backends.registry import Backends
+from actors.connection import connect
 from actors.settings import Settings, settings as from_environment
-from actors.store import Store, connect
+from actors.store import Store
 
 from . import pages as page_routes, problems, visiting
 from .access import Access

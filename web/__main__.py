@@ -19,8 +19,9 @@ from hypercorn.config import Config
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from actors.connection import connect
+from actors.memory import calm_garbage_collector
 from actors.settings import settings
-from actors.store import connect
 
 from . import MOST_BODY_BYTES, create_app
 from .desk import Desk
@@ -34,6 +35,7 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    calm_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve())
 

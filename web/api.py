@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from quart import Blueprint, Response, jsonify, request
@@ -14,13 +14,12 @@ from actors.backends import BackendError, ResultFile
 from .desk import desk
 from .pages import job_page
 from .problems import Problem, wants_html
+from .reading import fitted, parsed
 from .visiting import visitor
 
 MOST_PER_PAGE = 100
 # Shown in the page; anything else that a third party made is only for download.
 INLINE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
-
-T = TypeVar("T")
 
 api = Blueprint("api", __name__)
 
@@ -34,7 +33,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 
 @api.post("/jobs")
 async def create_job() -> Response:
-    order = read_json(await _json_body(), Order)
+    order = fitted(parsed(await _json_body()), Order)
     job = await desk().start(visitor(), order.backend, order.params)
     response = _answer(msgspec.json.encode(job), 202)
     response.headers["Location"] = f"/jobs/{job.job}"
@@ -123,16 +122,6 @@ async def _json_body() -> bytes:
     body = await request.get_data()
     assert isinstance(body, bytes)
     return body
-
-
-def read_json(body: bytes | str, kind: type[T]) -> T:
-    """Parse JSON; raises a 400 Problem for bad JSON, a 422 for the wrong shape."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise Problem(422, "bad_shape", f"{error}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "bad_json", "The body is not valid JSON.") from error
 
 
 def _status(word: str | None) -> Status | None:

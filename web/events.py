@@ -50,8 +50,7 @@ async def stream_events() -> Response:
 async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n: welcome\n\n"
     async with feed.subscribe() as subscriber:
-        await feed.join(subscriber, jobs)
-        unfinished = set(jobs)
+        unfinished = set(jobs) - await feed.join(subscriber, jobs)
         while unfinished:
             if feed.draining:
                 yield b"retry: %d\n\n" % random.randint(0, DRAIN_SPREAD_MS)

@@ -132,8 +132,13 @@ class Feed:
         except TimeoutError:
             logger.warning("%d streams did not end in time.", len(self._open))
 
-    async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> None:
-        """Follow jobs; each is shown unless the stream has its present revision."""
+    async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> set[str]:
+        """Follow jobs; each is shown unless the stream has its present revision.
+
+        Returns those of which there is nothing more to tell: they have ended and the
+        stream knows it.
+        """
+        over = set()
         unwatched = [job for job in jobs if job not in self._subscribers]
         for job in jobs:
             subscriber.seen[job] = 0
@@ -141,10 +146,14 @@ class Feed:
         for job, snapshot in await self._read(jobs):
             if snapshot and snapshot.revision == jobs[job]:
                 subscriber.has_seen(snapshot)
+                if snapshot.finished:
+                    self.leave(subscriber, job)
+                    over.add(job)
             else:
                 _tell(subscriber, job, snapshot)
         if unwatched:
             await actors.attend(self._store, unwatched)
+        return over
 
     def leave(self, subscriber: Subscriber, job: str) -> None:
         """Follow a job no longer."""

@@ -17,6 +17,7 @@ from .access import Visitor
 from .desk import Desk, desk
 from .feed import Subscriber
 from .problems import Problem, no_such_job, unavailable
+from .reading import fitted, parsed
 
 HEARTBEAT_S = 20
 DRAIN_SPREAD_MS = 3000
@@ -109,7 +110,7 @@ class Conversation:
         news, gone = self._subscriber.take()
         if self._batches and len(news) > 1:
             await websocket.send(
-                b"[%s]".decode() % ",".join(snapshot.data.decode() for snapshot in news)
+                f"[{','.join(snapshot.data.decode() for snapshot in news)}]"
             )
         else:
             for snapshot in news:
@@ -125,15 +126,11 @@ class Conversation:
             self._desk.feed.leave(self._subscriber, snapshot.job)
 
     async def _answer(self, frame: str | bytes) -> None:
-        about: dict[str, Any] = {}
+        about: dict[str, str] = {}
         try:
-            message = _read(frame)
-            about = {
-                name: value
-                for name in ("action", "job", "key")
-                if (value := getattr(message, name)) is not None
-            }
-            await self._do(message)
+            said = _read(frame)
+            about = _about(said)
+            await self._do(fitted(said, Message))
         except Problem as problem:
             await _send_error(problem, about)
         except RedisError:
@@ -192,15 +189,18 @@ class Allowance:
         return self._left >= 0
 
 
-def _read(frame: str | bytes) -> Message:
+def _read(frame: str | bytes) -> Any:
     if isinstance(frame, bytes):
         raise Problem(400, "not_text", "Send text frames, not binary ones.")
-    try:
-        return msgspec.json.decode(frame, type=Message)
-    except msgspec.ValidationError as error:
-        raise Problem(422, "bad_shape", f"{error}.") from error
-    except msgspec.DecodeError as error:
-        raise Problem(400, "bad_json", "The message is not valid JSON.") from error
+    return parsed(frame)
+
+
+def _about(said: Any) -> dict[str, str]:
+    """What an error frame repeats, so that the client knows what it is about."""
+    if not isinstance(said, dict):
+        return {}
+    parts = {name: said.get(name) for name in ("action", "job", "key")}
+    return {name: part for name, part in parts.items() if isinstance(part, str)}
 
 
 def _named(message: Message) -> str:
@@ -213,6 +213,6 @@ async def _send(frame: dict[str, Any]) -> None:
     await websocket.send(msgspec.json.encode(frame).decode())
 
 
-async def _send_error(problem: Problem, about: dict[str, Any]) -> None:
+async def _send_error(problem: Problem, about: dict[str, str]) -> None:
     error = {"code": problem.code, "message": problem.detail}
     await _send({"error": error, **about})

@@ -1,0 +1,60 @@
+"""The asyncio client of Redis: every call has a limit, and a cancelled one ends.
+
+redis-py's own `socket_timeout` waits with `asyncio.wait_for`, which on Python 3.11
+loses a cancellation that comes when the answer does
+(https://bugs.python.org/issue42130), and a task that was to end then goes on for ever.
+`asyncio.timeout` does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError, TimeoutError
+
+CALL_S = 5
+CONNECTIONS = 16
+
+
+@asynccontextmanager
+async def limited() -> AsyncIterator[None]:
+    """Limit what is inside; raises redis-py's TimeoutError."""
+    try:
+        async with asyncio.timeout(CALL_S):
+            yield
+    except builtins.TimeoutError as error:
+        raise TimeoutError("Redis did not answer in time") from error
+
+
+class LimitedRedis(Redis):
+    """A client whose every command is limited; for a pipeline, see `limited`."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        async with limited():
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's
+
+
+def connect(url: str) -> Redis:
+    """Open a client whose calls are retried for a second, then fail.
+
+    Calls beyond its connections wait for one: a burst is late, not refused.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        timeout=CALL_S,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.4), 3),
+        retry_on_error=[ConnectionError, TimeoutError],
+        socket_timeout=None,
+        socket_connect_timeout=3,
+        health_check_interval=30,
+        max_connections=CONNECTIONS,
+        protocol=2,
+    )
+    return LimitedRedis.from_pool(pool)
