@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
+import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
+
+from .settings import SettingError
 
 CALL_S = 5
+START_S = 5  # Redis may be starting beside us
 CONNECTIONS = 16
 
 
@@ -58,3 +64,22 @@ def connect(url: str) -> Redis:
         protocol=2,
     )
     return LimitedRedis.from_pool(pool)
+
+
+def require(url: str, variable: str) -> None:
+    """Wait until Redis answers; raises SettingError where it does not in time."""
+    deadline = time.monotonic() + START_S
+    while not _answers(url):
+        if time.monotonic() > deadline:
+            parts = urlsplit(url)  # without the password
+            where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+            raise SettingError(f"Redis cannot be reached at {where} ({variable}).")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=1) as client:
+            return bool(client.ping())
+    except RedisError:
+        return False

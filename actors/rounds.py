@@ -115,7 +115,9 @@ class Rounds:
         ):
             self._write(taken, lambda job: _could_not_start(job, error), contact)
         else:
-            self._back_off(taken, contact, error)
+            # Somebody waits for it to begin, watched or not.
+            wait_ms, _ = self._backoff_ms(taken, contact, error)
+            self._write(taken, lambda job: job.missed(), contact, wait_ms, wait_ms)
 
     async def _cancel(self, taken: Taken) -> None:
         backend, contact = self._backends[taken.job.backend], taken.contact
@@ -165,18 +167,19 @@ class Rounds:
             return
         if contact.failures == 1:
             logger.info("Job %s is not reachable: %s", taken.id, error)
-        self._back_off(taken, contact, error)
+        waits = self._backoff_ms(taken, contact, error)
+        self._write(taken, lambda job: job.missed(), contact, *waits)
 
-    def _back_off(self, taken: Taken, contact: Contact, error: BackendError) -> None:
+    def _backoff_ms(
+        self, taken: Taken, contact: Contact, error: BackendError
+    ) -> tuple[int, int]:
+        """How long to leave the backend alone while watched, and while not."""
         backend = self._backends[taken.job.backend]
         factor = 2 ** min(contact.failures, 16)
         asked_ms = min((error.retry_after_s or 0) * 1000, MOST_RETRY_AFTER_MS)
         watched = min(backend.poll_interval_ms * factor, MOST_BACKOFF_WATCHED_MS)
         idle = min(backend.idle_interval_ms * factor, MOST_BACKOFF_IDLE_MS)
-        self._write(
-            taken,
-            lambda job: job.missed(),
-            contact,
+        return (
             int(max(watched, asked_ms, backend.poll_interval_ms)),
             int(max(idle, asked_ms)),
         )

@@ -16,7 +16,7 @@ from dramatiq.middleware import Middleware
 from redis.exceptions import RedisError
 
 from .backends import Backend
-from .connection import connect
+from .connection import connect, require
 from .memory import calm_garbage_collector
 from .polling import Hands, install, send_beats
 from .rounds import CLOSE_PATIENCE_S, Rounds
@@ -37,6 +37,10 @@ class WorkerProcess(Middleware):
         self._settings = settings
         self._backends = backends
         self._tasks: list[asyncio.Task[None]] = []
+
+    def after_process_boot(self, broker: Any) -> None:
+        require(self._settings.redis_url, "REDIS_URL")
+        require(self._settings.broker_url, "BROKER_URL")
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         calm_garbage_collector()

@@ -77,7 +77,7 @@ async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator["Stor
 @pytest.fixture(scope="session")
 def stack(other_redis_url: str) -> Iterator["Stack"]:  # noqa: F821, UP037
     """All of ProgRock, as separate processes, for tests that leave it as it was."""
-    from .processes import running
+    from dev.processes import running
 
     with running(other_redis_url, PROGROCK_LIMITS="off") as stack:
         yield stack

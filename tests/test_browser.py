@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from .conftest import missing
-from .processes import Stack
+from dev.processes import Stack
 
 QUIET = [
     "--no-sandbox",

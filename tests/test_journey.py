@@ -6,7 +6,7 @@ import time
 
 import httpx
 
-from .processes import Stack
+from dev.processes import Stack
 
 
 def test_a_render_ends_with_its_picture(stack: Stack) -> None:

@@ -10,23 +10,19 @@ import asyncio
 import logging
 import os
 import signal
-import sys
-from urllib.parse import urlsplit
 
 import uvloop
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from quart import Quart
 
-from actors.connection import connect
+from actors import connection
 from actors.memory import calm_garbage_collector
 from actors.settings import settings
 
 from . import MOST_BODY_BYTES, create_app
 from .desk import Desk
 
-REDIS_PATIENCE_S = 5
 DRAIN_S = 5
 LAST_RESORT_S = 10
 
@@ -35,14 +31,15 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    app = create_app()
+    connection.require(settings.redis_url, "REDIS_URL")
+    connection.require(settings.broker_url, "BROKER_URL")
     calm_garbage_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve())
+        runner.run(_serve(app))
 
 
-async def _serve() -> None:
-    app = create_app()
-    await _wait_for_redis(settings.redis_url)
+async def _serve(app: Quart) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -54,14 +51,6 @@ async def _serve() -> None:
         await _drain(desk)
 
     await serve(app, _config(), shutdown_trigger=drained)
-
-
-async def _answers(redis: Redis) -> bool:
-    try:
-        await redis.ping()
-    except RedisError:
-        return False
-    return True
 
 
 def _config() -> Config:
@@ -80,21 +69,6 @@ async def _drain(desk: Desk) -> None:
     # A stalled reader can hold Hypercorn's own end for ever.
     asyncio.get_running_loop().call_later(LAST_RESORT_S, os._exit, 0)
     await desk.feed.drain(DRAIN_S)
-
-
-async def _wait_for_redis(url: str) -> None:
-    """Redis may be starting beside us; without it there is nothing to serve."""
-    redis = connect(url)
-    try:
-        async with asyncio.timeout(REDIS_PATIENCE_S):
-            while not await _answers(redis):  # noqa: ASYNC110  # no event tells
-                await asyncio.sleep(0.2)
-    except TimeoutError:
-        parts = urlsplit(url)
-        where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
-        sys.exit(f"Redis cannot be reached at {where} (REDIS_URL).")
-    finally:
-        await redis.aclose()
 
 
 if __name__ == "__main__":

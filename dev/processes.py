@@ -1,4 +1,4 @@
-"""ProgRock's processes as people run them: real commands, real ports, real signals."""
+"""ProgRock's processes as people run them: real commands, ports and signals."""
 
 from __future__ import annotations
 

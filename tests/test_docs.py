@@ -1,0 +1,64 @@
+"""What the documents promise is there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import pytest
+from quart import Quart
+
+from actors.backends.recipe import load_recipe
+from actors.settings import Settings
+from dev.processes import ROOT
+
+README = (ROOT / "README.md").read_text()
+RECIPES = (ROOT / "docs" / "recipes.md").read_text()
+SPECIAL = {
+    "port": "PORT",
+    "redis_url": "REDIS_URL",
+    "broker_url": "BROKER_URL",
+    "secret_key": "SECRET_KEY",
+    "development": "PROGROCK_ENV",
+}
+
+
+@pytest.mark.parametrize("setting", [field.name for field in fields(Settings)])
+def test_every_setting_is_in_the_table(setting: str) -> None:
+    variable = SPECIAL.get(setting, f"PROGROCK_{setting.upper()}")
+
+    assert f"| `{variable}` |" in README
+
+
+def test_every_variable_that_is_read_is_in_the_readme() -> None:
+    read = set()
+    for room in ("actors", "web", "demo"):
+        for path in (ROOT / room).rglob("*.py"):
+            read |= set(re.findall(r'"((?:PROGROCK|DEMO)_[A-Z_]+)"', path.read_text()))
+
+    assert {name for name in read if f"`{name}`" not in README} == set()
+
+
+async def test_every_route_is_in_the_readme(app: Quart) -> None:
+    pages = {"/", "/start", "/jobs/<job>/cancel", "/static/<path:filename>"}
+    routes = {rule.rule for rule in app.url_map.iter_rules()} - pages
+
+    assert {route for route in routes if route not in README} == set()
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    named = re.findall(
+        r"`((?:actors|web|docs|templates|static|demo|dev)/[\w./-]*)`", README
+    )
+    linked = re.findall(r"\]\(((?!http)[^)#]+)\)", README)
+
+    assert [path for path in named + linked if not (ROOT / path).exists()] == []
+
+
+def test_the_recipe_in_the_docs_is_one(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    recipe = re.search(r"```toml\n(.*?)```", RECIPES, re.DOTALL)
+    assert recipe
+    path = tmp_path / "transcoder.toml"
+    path.write_text(recipe[1])
+
+    assert load_recipe(path, {"TRANSCODER_TOKEN": "x"}).title == "Video transcoder"
