@@ -15,11 +15,10 @@ from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
 
 from actors.broker import PunctualBroker, PunctualConsumer, connect
+from dev.processes import wait_for
 from dev.redis import embedded
 
-from .processes import wait_for
-
-TIMEOUT_MS = 1000
+TIMEOUT_MS = 500
 QUEUE = "bakery"
 
 
@@ -50,10 +49,10 @@ class Bakery:
         return dict(self.ran)[loaf]
 
     @contextmanager
-    def open(self, threads: int = 2) -> Iterator[None]:
+    def open(self, threads: int = 2, timeout_ms: int = TIMEOUT_MS) -> Iterator[None]:
         """Inside, a worker works, and is idle to begin with."""
         worker = dramatiq.Worker(
-            self.broker, worker_timeout=TIMEOUT_MS, worker_threads=threads
+            self.broker, worker_timeout=timeout_ms, worker_threads=threads
         )
         worker.start()
         try:
@@ -139,7 +138,7 @@ def test_an_eta_that_passes_while_a_consumer_looks_is_not_slept_over(
 def test_a_consumer_that_is_idle_asks_little(
     bakery: Bakery, clean_redis: redis.Redis
 ) -> None:
-    with bakery.open():
+    with bakery.open(timeout_ms=1000):
         time.sleep(0.3)
         clean_redis.config_resetstat()
         counted = time.monotonic()

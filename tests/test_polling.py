@@ -703,7 +703,7 @@ async def test_an_unwatched_job_that_stays_the_same_is_only_noted(
     first = await kitchen.until(job, lambda job: job.progress == 30)
     asked = len(kitchen.oven.asked)
 
-    await kitchen.happens(lambda: len(kitchen.oven.asked) >= asked + 50)
+    await kitchen.happens(lambda: len(kitchen.oven.asked) >= asked + 20)
 
     later = await kitchen.job(job)
     assert later.revision == first.revision
@@ -739,7 +739,7 @@ async def test_the_circle_turns_on_redis(store: Store, redis_url: str) -> None:
     oven.answers = [*(at(n * 10) for n in range(1, 8)), DONE]
     broker = connect(redis_url, [])
 
-    async with working(broker, store, oven, redis_url, 1000) as ours:
+    async with working(broker, store, oven, redis_url, 500) as ours:
         job = await ours.submit()
         await attend(store, [job])
         ended = await ours.end(job)
@@ -759,7 +759,7 @@ async def test_a_cancel_is_at_once_on_redis(store: Store, redis_url: str) -> Non
     oven.poll_interval_ms, oven.idle_interval_ms = 200, 2000
     broker = connect(redis_url, [])
 
-    async with working(broker, store, oven, redis_url, 1000) as ours:
+    async with working(broker, store, oven, redis_url, 500) as ours:
         job = await ours.submit()
         await ours.happens(lambda: oven.asked)
         begun = time.monotonic()

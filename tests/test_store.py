@@ -775,7 +775,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_interleaving_of_two_workers_skips_or_repeats_a_revision(
     redis_url: str, steps: list[tuple[str, int]]
 ) -> None:

@@ -1,0 +1,1 @@
+"""The measurements: what ProgRock costs and how well it keeps time."""
