@@ -13,7 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline, PubSub
 
-from .connection import CALL_S, limited
+from .connection import limited
 from .job import Job, Status
 
 PREFIX = "progrock:"
@@ -285,11 +285,10 @@ class Store:
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[PubSub]:
-        """Subscribe to the feed; inside, Redis has confirmed it."""
+        """Subscribe to the feed; Redis's confirmation is the first message."""
         async with self._redis.pubsub() as pubsub:
             async with limited():
                 await pubsub.subscribe(FEED)
-                await pubsub.get_message(timeout=CALL_S)
             yield pubsub
 
     async def ping(self) -> None:

@@ -6,12 +6,22 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 import redis
 
 from dev.redis import embedded
+
+if TYPE_CHECKING:  # what these import reads the settings, for which it is too early
+    from quart import Quart
+    from quart.testing import QuartClient
+
+    from actors.store import Store
+    from dev.processes import Stack
+
+    from .test_socket import Serving
 
 CI = "CI" in os.environ
 _ours = ExitStack()
@@ -43,16 +53,6 @@ def redis_url() -> str:
     return os.environ["REDIS_URL"]
 
 
-@pytest.fixture(scope="session")
-def other_redis_url(redis_url: str) -> str:
-    """The same server's database 1, for tests of whole processes."""
-    parts = redis.connection.parse_url(redis_url)
-    base = redis_url.partition("?")[0]
-    if "path" in parts:
-        return f"{base}?db=1"
-    return f"{base.rpartition('/')[0] if base.count('/') > 2 else base}/1"
-
-
 @pytest.fixture
 def clean_redis(redis_url: str) -> Iterator[redis.Redis]:
     """A client, after all of ours is gone from database 0."""
@@ -65,7 +65,7 @@ def clean_redis(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator["Store"]:  # noqa: F821, UP037
+async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator[Store]:
     from actors.connection import connect
     from actors.store import Store
 
@@ -75,18 +75,17 @@ async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator["Stor
 
 
 @pytest.fixture(scope="session")
-def stack(other_redis_url: str) -> Iterator["Stack"]:  # noqa: F821, UP037
+def stack() -> Iterator[Stack]:
     """All of ProgRock, as separate processes, for tests that leave it as it was."""
     from dev.processes import running
 
-    with running(other_redis_url, PROGROCK_LIMITS="off") as stack:
+    with embedded() as server, running(server.url, PROGROCK_LIMITS="off") as stack:
         yield stack
 
 
 @pytest.fixture
-def serving(clean_redis: redis.Redis) -> "Serving":  # noqa: F821, UP037
+def serving(clean_redis: redis.Redis) -> Serving:
     """Serve the app in this process with some settings changed; no worker runs."""
-    from quart import Quart
 
     from actors.settings import settings
     from web import create_app
@@ -101,7 +100,7 @@ def serving(clean_redis: redis.Redis) -> "Serving":  # noqa: F821, UP037
 
 
 @pytest.fixture
-async def app(serving: "Serving") -> AsyncIterator["Quart"]:  # noqa: F821, UP037
+async def app(serving: Serving) -> AsyncIterator[Quart]:
     """The app as it comes, but known to the tokens in `tests.jobs`."""
     from .jobs import TOKENS
 
@@ -110,6 +109,6 @@ async def app(serving: "Serving") -> AsyncIterator["Quart"]:  # noqa: F821, UP03
 
 
 @pytest.fixture
-def client(app: "Quart") -> "QuartClient":  # noqa: F821, UP037
+def client(app: Quart) -> QuartClient:
     """A browser that has not been here before."""
     return app.test_client()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from .conftest import missing
 from dev.processes import Stack
+
+from .conftest import missing
 
 QUIET = [
     "--no-sandbox",

@@ -189,6 +189,7 @@ class Kitchen:
 
     async def listen(self) -> None:
         async with self.store.listen() as pubsub:
+            await pubsub.get_message(timeout=5)
             self.is_listening.set()
             while True:
                 message = await pubsub.get_message(timeout=5)

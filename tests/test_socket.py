@@ -280,11 +280,10 @@ async def test_what_is_not_yours_does_not_exist(
 
 
 async def test_over_the_limit_a_start_is_refused(serving: Serving) -> None:
-    async with serving(max_active_jobs=1) as app:
-        async with talking(app.test_client()) as talk:
-            await talk.ask(COUNTER)
+    async with serving(max_active_jobs=1) as app, talking(app.test_client()) as talk:
+        await talk.ask(COUNTER)
 
-            answer = await talk.refused({**COUNTER, "key": "second"})
+        answer = await talk.refused({**COUNTER, "key": "second"})
 
     assert answer["error"]["code"] == "too_many_jobs"
     assert answer["key"] == "second"
@@ -326,9 +325,11 @@ async def test_our_own_page_is_accepted(client: _Client) -> None:
 
 async def test_an_allowed_page_is_accepted(serving: Serving) -> None:
     origin = "https://elsewhere.example"
-    async with serving(allowed_origins=frozenset([origin])) as app:
-        async with talking(app.test_client(), Origin=origin) as talk:
-            await talk.hears_nothing()
+    async with (
+        serving(allowed_origins=frozenset([origin])) as app,
+        talking(app.test_client(), Origin=origin) as talk,
+    ):
+        await talk.hears_nothing()
 
 
 async def test_an_unknown_token_is_refused_before_it_is_accepted(

@@ -112,6 +112,7 @@ async def hearing(
 ) -> AsyncIterator[Callable[[], Awaitable[list[Snapshot]]]]:
     """Inside, what the feed tells; calling gives all snapshots that came."""
     async with store.listen() as pubsub:
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
 
         async def heard() -> list[Snapshot]:
             snapshots: list[Snapshot] = []

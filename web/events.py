@@ -48,7 +48,8 @@ async def stream_events() -> Response:
 
 
 async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
-    yield b"retry: 1000\n: welcome\n\n"
+    # No empty line: some clients take a block with nothing but `retry` for an event.
+    yield b"retry: 1000\n: welcome\n"
     async with feed.subscribe() as subscriber:
         unfinished = set(jobs) - await feed.join(subscriber, jobs)
         while unfinished:

@@ -119,6 +119,15 @@ class Feed:
             self._open.discard(subscriber)
             self._closed.set()
 
+    @property
+    def open_streams(self) -> int:
+        """How many streams there are."""
+        return len(self._open)
+
+    def subscribers_of(self, job: str) -> frozenset[Subscriber]:
+        """Who follows a job."""
+        return frozenset(self._subscribers.get(job, ()))
+
     async def drain(self, patience_s: float) -> None:
         """Have every stream end, and wait for them, but not for ever."""
         self.draining = True
@@ -181,8 +190,6 @@ class Feed:
         while True:
             try:
                 async with self._store.listen() as pubsub:
-                    await self._show_all()
-                    self.connected = True
                     await self._follow(pubsub)
             except (RedisError, OSError) as error:
                 if self.connected:
@@ -203,6 +210,10 @@ class Feed:
             heard_at = loop.time()
             if message["type"] == "message":
                 self._pass_on(message["data"])
+            elif message["type"] == "subscribe":
+                # Also after redis-py has quietly connected again: there was a gap.
+                await self._show_all()
+                self.connected = True
         raise TimeoutError("Redis is silent")
 
     def _pass_on(self, payload: bytes) -> None:

@@ -1,0 +1,181 @@
+"""The hub: first the present, then what is newer, and after every loss the present."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import redis
+
+from actors.connection import connect
+from actors.store import Snapshot, Store
+from dev.redis import embedded
+from web.feed import Feed, Subscriber
+
+from . import jobs
+
+
+@pytest.fixture
+async def feed(store: Store) -> AsyncIterator[Feed]:
+    async with Feed(store) as feed:
+        await connected(feed)
+        yield feed
+
+
+async def connected(feed: Feed) -> None:
+    async with asyncio.timeout(10):
+        while not feed.connected:
+            await asyncio.sleep(0.01)
+
+
+async def news(subscriber: Subscriber) -> list[Snapshot]:
+    assert await subscriber.wait(8), "nothing came"
+    return subscriber.take()[0]
+
+
+async def newest(subscriber: Subscriber, revision: int) -> Snapshot:
+    """Read on until so new a snapshot comes; none may be older than the one before."""
+    last = 0
+    while True:
+        for snapshot in await news(subscriber):
+            assert snapshot.revision > last
+            last = snapshot.revision
+            if last >= revision:
+                return snapshot
+
+
+async def test_the_present_comes_first_then_what_is_newer(
+    feed: Feed, store: Store
+) -> None:
+    job = await jobs.run(store, await jobs.add(store), 10)
+    async with feed.subscribe() as subscriber:
+        await feed.join(subscriber, {job.job: 0})
+        assert [each.revision for each in await news(subscriber)] == [2]
+
+        await jobs.run(store, job, 20)
+
+        assert [each.revision for each in await news(subscriber)] == [3]
+
+
+async def test_a_slow_reader_gets_the_newest_and_the_end(
+    feed: Feed, store: Store
+) -> None:
+    job = await jobs.add(store)
+    async with feed.subscribe() as slow, feed.subscribe() as quick:
+        await feed.join(slow, {job.job: 0})
+        await feed.join(quick, {job.job: 0})
+        for progress in range(1, 30):
+            job = await jobs.run(store, job, progress)
+        job = await jobs.end(store, job)
+        await newest(quick, job.revision)
+
+        told = await news(slow)
+
+    assert [(each.revision, each.finished) for each in told] == [(job.revision, True)]
+
+
+async def test_an_older_snapshot_never_follows_a_newer() -> None:
+    subscriber = Subscriber()
+    for revision in (3, 2, 3, 1):
+        subscriber.offer(Snapshot("a job", revision, False, b""))
+
+    assert [each.revision for each in subscriber.take()[0]] == [3]
+    subscriber.offer(Snapshot("a job", 3, False, b""))
+    assert subscriber.take() == ([], set())
+
+
+async def test_leaving_leaves_nothing(feed: Feed, store: Store) -> None:
+    job = await jobs.add(store)
+    for _ in range(1000):
+        async with feed.subscribe() as subscriber:
+            await feed.join(subscriber, {job.job: 0})
+
+    assert not feed.subscribers_of(job.job)
+    assert feed.open_streams == 0
+
+
+async def test_leaving_in_anger_leaves_nothing_either(feed: Feed, store: Store) -> None:
+    job = await jobs.add(store)
+
+    async def stay() -> None:
+        async with feed.subscribe() as subscriber:
+            await feed.join(subscriber, {job.job: 0})
+            while await subscriber.wait(30):
+                subscriber.take()
+
+    task = asyncio.create_task(stay())
+    while not feed.subscribers_of(job.job):
+        await asyncio.sleep(0.005)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    async def fail() -> None:
+        async with feed.subscribe() as subscriber:
+            await feed.join(subscriber, {job.job: 0})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+
+    assert not feed.subscribers_of(job.job)
+    assert feed.open_streams == 0
+
+
+async def test_after_a_lost_connection_the_present_is_shown_again(
+    feed: Feed, store: Store, clean_redis: redis.Redis
+) -> None:
+    job = await jobs.add(store)
+    async with feed.subscribe() as subscriber:
+        await feed.join(subscriber, {job.job: 0})
+        await news(subscriber)
+        for progress in range(1, 6):
+            clean_redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            job = await jobs.run(store, job, progress)
+
+            assert (await newest(subscriber, job.revision)).revision == job.revision
+
+
+async def test_a_redis_that_comes_back_brings_the_present() -> None:
+    with embedded(append_only=True) as server:
+        store = Store(connect(server.url), job_ttl_s=60, poll_interval_ms=200)
+        job = await jobs.add(store)
+        async with Feed(store) as feed, feed.subscribe() as subscriber:
+            await connected(feed)
+            await feed.join(subscriber, {job.job: 0})
+            await news(subscriber)
+
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            job = await jobs.run(store, job, 50)
+
+            assert (await newest(subscriber, 2)).revision == job.revision
+        await store.close()
+
+
+async def test_a_job_that_redis_has_forgotten_is_said_to_be_gone() -> None:
+    with embedded() as server:
+        store = Store(connect(server.url), job_ttl_s=60, poll_interval_ms=200)
+        job = await jobs.add(store)
+        async with Feed(store) as feed, feed.subscribe() as subscriber:
+            await connected(feed)
+            await feed.join(subscriber, {job.job: 0})
+            await news(subscriber)
+
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+
+            assert await subscriber.wait(8)
+            assert subscriber.take() == ([], {job.job})
+        await store.close()
+
+
+async def test_the_first_watcher_is_told_to_the_workers(
+    feed: Feed, store: Store, clean_redis: redis.Redis
+) -> None:
+    job = await jobs.add(store)
+    async with feed.subscribe() as subscriber:
+        await feed.join(subscriber, {job.job: 0})
+
+    until = clean_redis.hget(f"progrock:job:{job.job}", "watched_until")
+    assert int(until or 0) > 0

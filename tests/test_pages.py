@@ -1,0 +1,102 @@
+"""The pages without JavaScript: complete, safe, and for their owner alone."""
+
+from __future__ import annotations
+
+import re
+
+from quart.testing import QuartClient as _Client
+
+from actors.store import Store
+
+from . import jobs
+from .jobs import ALICE, BOB
+
+HTML = {"Accept": "text/html"}
+
+
+async def page(client: _Client, path: str, status: int = 200, **headers: str) -> str:
+    answer = await client.get(path, headers={**HTML, **ALICE, **headers})
+    assert answer.status_code == status
+    assert answer.content_type == "text/html; charset=utf-8"
+    return (await answer.get_data()).decode()
+
+
+async def test_the_first_page_has_a_form_for_every_recipe(client: _Client) -> None:
+    html = await page(client, "/")
+
+    assert "<h1" in html
+    for name in ("render", "counter", "counter-bulk"):
+        assert f'data-backend="{name}"' in html
+    width = re.search(r'<input type="number"[^>]*name="width"[^>]*>', html)
+    assert width
+    assert 'min="16"' in width[0]
+    assert 'max="2000"' in width[0]
+    assert 'value="1280"' in width[0]
+
+
+async def test_a_job_starts_and_stops_without_javascript(client: _Client) -> None:
+    form = {"backend": "counter", "total": "7", "seconds": "60", "silent": "true"}
+    started = await client.post("/start", form=form, headers=ALICE)
+    assert started.status_code == 303
+    address = started.headers["Location"]
+
+    html = await page(client, address)
+    assert 'data-status="queued"' in html
+    assert '<meta http-equiv="refresh" content="2">' in html
+    stopped = await client.post(f"{address}/cancel", headers=ALICE)
+
+    assert stopped.status_code == 303
+    assert 'data-status="stopping"' in await page(client, address)
+
+
+async def test_a_refused_form_says_why_and_keeps_what_was_typed(
+    client: _Client,
+) -> None:
+    form = {"backend": "counter", "total": "5000000", "seconds": "3.5"}
+    answer = await client.post("/start", form=form, headers={**HTML, **ALICE})
+    html = (await answer.get_data()).decode()
+
+    assert answer.status_code == 422
+    assert "The parameter total does not fit" in html
+    assert 'value="5000000"' in html
+    assert 'value="3.5"' in html
+
+
+async def test_a_form_for_no_backend_is_refused(client: _Client) -> None:
+    answer = await client.post("/start", form={"backend": "x"}, headers=ALICE)
+
+    assert answer.status_code == 422
+
+
+async def test_what_a_backend_says_is_never_markup(
+    client: _Client, store: Store
+) -> None:
+    job = await jobs.move(store, await jobs.add(store), message="<script>alert(1)")
+
+    for path in ("/", f"/jobs/{job.job}"):
+        html = await page(client, path)
+        assert "<script>alert" not in html
+        assert "&lt;script&gt;alert(1)" in html
+
+
+async def test_an_ended_job_no_longer_refreshes(client: _Client, store: Store) -> None:
+    job = await jobs.end(store, await jobs.add(store))
+
+    assert "http-equiv" not in await page(client, f"/jobs/{job.job}")
+
+
+async def test_nobody_else_sees_a_job(client: _Client, store: Store) -> None:
+    job = (await jobs.add(store)).job
+
+    assert job in await page(client, "/")
+    assert job not in await page(client, "/", **BOB)
+    html = await page(client, f"/jobs/{job}", status=404, **BOB)
+    assert "There is no such job." in html
+    assert (await client.post(f"/jobs/{job}/cancel", headers=BOB)).status_code == 404
+
+
+async def test_another_sites_form_is_refused(client: _Client) -> None:
+    headers = {**ALICE, "Origin": "https://elsewhere.example"}
+    answer = await client.post("/start", form={"backend": "counter"}, headers=headers)
+
+    assert answer.status_code == 403
