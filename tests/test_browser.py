@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from dev.processes import Stack
 
@@ -65,11 +70,7 @@ def start(page: Page, backend: str, **params: object) -> None:
     form.get_by_role("button", name="Rock out").click()
 
 
-def card(page: Page) -> object:
-    return page.locator("#jobs job-progress").first
-
-
-def field(page: Page, name: str):
+def field(page: Page, name: str) -> Locator:
     return page.locator(f"#jobs job-progress [data-field={name}]").first
 
 
@@ -222,27 +223,3 @@ def test_the_page_asks_nobody_else_for_anything(page: Page, stack: Stack) -> Non
     expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
     foreign = [url for url in asked if not url.startswith((stack.url, "data:"))]
     assert foreign == []
-
-
-@pytest.mark.skipif(
-    "SCREENSHOTS" not in os.environ, reason="SCREENSHOTS names a folder"
-)
-def test_the_readme_has_a_screenshot(browser: Browser, stack: Stack) -> None:
-    folder = Path(os.environ["SCREENSHOTS"])
-    for scheme in ("light", "dark"):
-        context = browser.new_context(
-            base_url=stack.url,
-            color_scheme=scheme,
-            viewport={"width": 1180, "height": 860},
-        )
-        page = context.new_page()
-        start(page, "render", width=640, height=400, iterations=800)
-        expect(page.locator("[data-field=result] img").first).to_be_visible(
-            timeout=PATIENCE_MS
-        )
-        start(page, "render")
-        expect(field(page, "percent")).to_have_text(
-            re.compile(r"^[2-9]\d"), timeout=60_000
-        )
-        page.screenshot(path=folder / f"progrock-{scheme}.png")
-        context.close()

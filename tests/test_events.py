@@ -209,6 +209,38 @@ async def test_a_job_that_is_gone_is_told(
         assert "event: end" in await stream.event()
 
 
+async def test_the_headers_alone_may_be_asked_for(
+    client: _Client, store: Store
+) -> None:
+    """The answer does not wait for the job's end."""
+    job = await jobs.add(store)
+
+    async with asyncio.timeout(5):
+        response = await client.head(f"/events?job={job.job}", headers=ALICE)
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+
+
+async def test_a_drain_says_when_to_come_back(
+    client: _Client, store: Store, app: Quart
+) -> None:
+    job = await jobs.add(store)
+    feed = app.extensions["desk"].feed
+    async with events(client, job.job) as stream:
+        await stream.snapshot()
+        drain = asyncio.create_task(feed.drain(5))
+
+        name, _, pause_ms = (await stream.event()).partition(": ")
+
+        assert name == "retry"
+        assert 0 <= int(pause_ms) <= 3000
+        assert await stream.event() == ""
+        async with asyncio.timeout(2):
+            await drain
+    assert await answer(client, f"/events?job={job.job}") == 503
+
+
 async def test_nobody_else_sees_it(client: _Client, store: Store) -> None:
     job = await jobs.add(store)
 

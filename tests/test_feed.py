@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import redis
@@ -77,6 +77,7 @@ async def test_a_slow_reader_gets_the_newest_and_the_end(
 
 async def test_an_older_snapshot_never_follows_a_newer() -> None:
     subscriber = Subscriber()
+    subscriber.follow("a job")
     for revision in (3, 2, 3, 1):
         subscriber.offer(Snapshot("a job", revision, False, b""))
 
@@ -85,11 +86,89 @@ async def test_an_older_snapshot_never_follows_a_newer() -> None:
     assert subscriber.take() == ([], set())
 
 
+class LateStore(Store):
+    """What it reads is kept back until the door opens."""
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(connect(redis_url), job_ttl_s=60, poll_interval_ms=200)
+        self.has_read, self.door = asyncio.Event(), asyncio.Event()
+        self.door.set()
+
+    async def snapshots(self, jobs: Sequence[str]) -> list[Snapshot | None]:
+        read = await super().snapshots(jobs)
+        self.has_read.set()
+        await self.door.wait()
+        return read
+
+
+@pytest.mark.parametrize("after", [0, 2])
+async def test_a_read_that_the_end_has_overtaken_is_not_told(
+    store: Store, redis_url: str, after: int
+) -> None:
+    late = LateStore(redis_url)
+    job = await jobs.run(store, await jobs.add(store), 10)
+    async with Feed(late) as feed, feed.subscribe() as subscriber:
+        await connected(feed)
+        late.has_read.clear()
+        late.door.clear()
+        joining = asyncio.create_task(feed.join(subscriber, {job.job: after}))
+        await late.has_read.wait()
+        job = await jobs.end(store, job)
+        assert await subscriber.wait(8)
+        assert [each.revision for each in feed.take(subscriber)[0]] == [job.revision]
+
+        late.door.set()
+        await joining
+
+        assert feed.take(subscriber) == ([], set())
+        assert not feed.subscribers_of(job.job)
+    await late.close()
+
+
+async def test_an_end_that_was_taken_is_followed_no_longer(
+    feed: Feed, store: Store
+) -> None:
+    job = await jobs.end(store, await jobs.add(store))
+    async with feed.subscribe() as subscriber:
+        await feed.join(subscriber, {job.job: 0})
+        assert [each.finished for each in feed.take(subscriber)[0]] == [True]
+        assert not feed.subscribers_of(job.job)
+
+        await feed.join(subscriber, {job.job: job.revision})
+
+        assert feed.take(subscriber) == ([], set())
+        assert not feed.subscribers_of(job.job)
+
+
 async def test_leaving_leaves_nothing(feed: Feed, store: Store) -> None:
     job = await jobs.add(store)
     for _ in range(1000):
         async with feed.subscribe() as subscriber:
             await feed.join(subscriber, {job.job: 0})
+
+    assert not feed.subscribers_of(job.job)
+    assert feed.open_streams == 0
+
+
+async def test_whoever_is_cut_off_while_joining_leaves_nothing(
+    feed: Feed, store: Store
+) -> None:
+    """A closed tab may fall into any moment of a call to Redis."""
+    job = await jobs.add(store)
+
+    async def stay() -> None:
+        async with feed.subscribe() as subscriber:
+            await feed.join(subscriber, {job.job: 0})
+            await subscriber.wait(30)
+            await asyncio.Event().wait()
+
+    for steps in range(200):
+        task = asyncio.create_task(stay())
+        for _ in range(steps % 40):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(task, return_exceptions=True)
 
     assert not feed.subscribers_of(job.job)
     assert feed.open_streams == 0
@@ -166,7 +245,8 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_gone() -> None:
             await asyncio.to_thread(server.start)
 
             assert await subscriber.wait(8)
-            assert subscriber.take() == ([], {job.job})
+            assert feed.take(subscriber) == ([], {job.job})
+            assert not feed.subscribers_of(job.job)
         await store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -73,6 +74,14 @@ def test_a_setting_that_makes_no_sense_is_named(
 
 def test_production_wants_a_secret_key(redis_url: str) -> None:
     assert "SECRET_KEY" in ends_with_one_line(WEB, {"REDIS_URL": redis_url})
+
+
+def test_a_port_that_is_taken_is_named(redis_url: str) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = str(other.getsockname()[1])
+        environ = {"REDIS_URL": redis_url, "SECRET_KEY": SECRET, "PORT": port}
+
+        assert f"PORT {port}" in ends_with_one_line(WEB, environ)
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["process", "group"])

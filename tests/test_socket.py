@@ -384,6 +384,36 @@ async def test_jobs_that_change_together_come_one_by_one_else(
     assert {job["job"] for job in told} == {job.job for job in watched}
 
 
+async def test_a_job_that_is_gone_is_told(
+    app: Quart, client: _Client, store: Store
+) -> None:
+    job = await jobs.add(store)
+    async with talking(client, **ALICE) as talk:
+        await talk.ask({"action": "watch", "job": job.job})
+        for subscriber in app.extensions["desk"].feed.subscribers_of(job.job):
+            subscriber.lose(job.job)
+
+        told = await talk.hear()
+
+    assert told["error"]["code"] == "unknown_job"
+    assert told["job"] == job.job
+
+
+async def test_whoever_watches_too_much_starts_nothing_in_vain(
+    client: _Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.socket.MOST_WATCHED", 1)
+    job = await jobs.add(store)
+    async with talking(client, **ALICE) as talk:
+        await talk.ask({"action": "watch", "job": job.job})
+
+        answer = await talk.refused(COUNTER)
+
+    assert answer["error"]["code"] == "too_many_watched"
+    listed = await (await client.get("/jobs", headers=ALICE)).get_json()
+    assert [each["job"] for each in listed["jobs"]] == [job.job]
+
+
 async def test_two_sockets_on_one_job_are_told_the_same(
     app: Quart, store: Store
 ) -> None:

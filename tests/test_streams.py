@@ -171,6 +171,55 @@ async def test_a_message_that_is_too_large_closes(stack: Stack) -> None:
     assert closed.value.rcvd.code == 1009
 
 
+@pytest.mark.parametrize("frame", [b"", b"binary", "", "{"])
+async def test_a_frame_without_json_is_answered_and_survived(
+    stack: Stack, frame: str | bytes
+) -> None:
+    async with websockets.connect(stack.socket_url) as socket, asyncio.timeout(5):
+        assert json.loads(await socket.recv()) == {"accept": True}
+        await socket.send(frame)
+        assert json.loads(await socket.recv())["error"]["message"]
+
+        await socket.send('{"action": "ping"}')
+
+        assert json.loads(await socket.recv()) == {"pong": True}
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_that_is_far_too_large_is_refused(
+    stack: Stack, chunked: bool
+) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b" " * 10_000
+
+    body = chunks() if chunked else b" " * 2_000_000
+    headers = {"Content-Type": "application/json"}
+    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as client:
+        answer = await client.post("/jobs", content=body, headers=headers)
+
+    assert answer.status_code == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_newcomers_socket_brings_the_cookie_that_owns_its_jobs(
+    stack: Stack,
+) -> None:
+    async with websockets.connect(stack.socket_url) as socket:
+        assert socket.response is not None
+        cookie = socket.response.headers["Set-Cookie"]
+        await socket.recv()
+        await socket.send('{"action": "start", "backend": "counter"}')
+        job = json.loads(await socket.recv())["job"]
+
+    assert "HttpOnly" in cookie
+    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as client:
+        address = f"/jobs/{job}"
+        assert (await client.get(address)).status_code == 404
+        headers = {"Cookie": cookie.partition(";")[0]}
+        assert (await client.get(address, headers=headers)).status_code == 200
+
+
 async def test_a_foreign_page_is_refused_before_the_handshake(stack: Stack) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         await websockets.connect(stack.socket_url, origin="https://elsewhere.example")

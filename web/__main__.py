@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 
 import uvloop
 from hypercorn.asyncio import serve
@@ -50,7 +51,10 @@ async def _serve(app: Quart) -> None:
         await stop.wait()
         await _drain(desk)
 
-    await serve(app, _config(), shutdown_trigger=drained)
+    try:
+        await serve(app, _config(), shutdown_trigger=drained)
+    except OSError as error:
+        sys.exit(f"PORT {settings.port}: cannot listen there ({error.strerror}).")
 
 
 def _config() -> Config:

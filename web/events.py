@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from quart import Blueprint, Response, request
 
 from actors.store import Snapshot
 
 from .desk import desk
-from .feed import Feed, Subscriber
+from .feed import Feed
 from .problems import Problem, unavailable
 from .visiting import visitor
 
@@ -37,8 +37,9 @@ async def stream_events() -> Response:
     seen = _last_event_id()
     if await _all_seen(jobs, seen):
         return Response(status=204)
+    stream = _events(desk().feed, {job: _revision(seen, job) for job in jobs})
     response = Response(
-        _events(desk().feed, {job: _revision(seen, job) for job in jobs}),
+        b"" if request.method == "HEAD" else stream,  # which would wait for the end
         content_type="text/event-stream; charset=utf-8",
     )
     response.timeout = None  # it ends when the jobs do
@@ -51,25 +52,22 @@ async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
     # No empty line: some clients take a block with nothing but `retry` for an event.
     yield b"retry: 1000\n: welcome\n"
     async with feed.subscribe() as subscriber:
-        unfinished = set(jobs) - await feed.join(subscriber, jobs)
-        while unfinished:
+        await feed.join(subscriber, jobs)
+        while subscriber.follows:
             if feed.draining:
                 yield b"retry: %d\n\n" % random.randint(0, DRAIN_SPREAD_MS)
                 return
             if not await subscriber.wait(HEARTBEAT_S):
                 yield b"event: heartbeat\ndata: {}\n\n"
                 continue
-            yield _chunk(subscriber, unfinished)
+            yield _chunk(*feed.take(subscriber))
             # A send that need not wait does not let others have the loop.
             await asyncio.sleep(0)
     yield f"id: {END_ID}\nevent: end\ndata: {{}}\n\n".encode()
 
 
-def _chunk(subscriber: Subscriber, unfinished: set[str]) -> bytes:
-    """All that is new, as one piece; what has ended leaves `unfinished`."""
-    news, gone = subscriber.take()
-    unfinished -= gone
-    unfinished.difference_update(snapshot.job for snapshot in news if snapshot.finished)
+def _chunk(news: Iterable[Snapshot], gone: Iterable[str]) -> bytes:
+    """All that is new, as one piece."""
     lost = [b'event: gone\ndata: {"job":"%s"}\n\n' % job.encode() for job in gone]
     return b"".join([*map(_event, news), *lost])
 

@@ -22,7 +22,6 @@ PING_S = 2.0  # a silent Redis is asked whether it is there
 SILENCE_S = 5.0  # and taken for lost when it does not answer
 RETRY_S = 0.5
 ATTEND_S = 2.0
-CANCEL_AGAIN_S = 0.02
 READ_AT_ONCE = 500
 
 logger = logging.getLogger(__name__)
@@ -32,21 +31,26 @@ class Subscriber:
     """One stream's place in the hub: the newest snapshot of each job, not a queue."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, int] = {}
+        self.follows: dict[str, int] = {}  # each job, and the revision that it has
         self._news: dict[str, Snapshot] = {}
         self._gone: set[str] = set()
         self._wake = asyncio.Event()
 
+    def follow(self, job: str) -> None:
+        """Be open to a job, of which nothing is known yet."""
+        self.follows[job] = 0
+
     def offer(self, snapshot: Snapshot) -> None:
-        """Take a snapshot unless it is older than what this stream has."""
-        if snapshot.revision > self.seen.get(snapshot.job, 0):
-            self.seen[snapshot.job] = snapshot.revision
+        """Take a snapshot that is newer than what this stream has."""
+        if self._lacks(snapshot):
+            self.follows[snapshot.job] = snapshot.revision
             self._news[snapshot.job] = snapshot
             self._wake.set()
 
     def has_seen(self, snapshot: Snapshot) -> None:
         """Take no snapshot that is not newer than this one."""
-        self.seen[snapshot.job] = max(snapshot.revision, self.seen[snapshot.job])
+        if self._lacks(snapshot):
+            self.follows[snapshot.job] = snapshot.revision
 
     def lose(self, job: str) -> None:
         """Hear that a job is no more."""
@@ -55,7 +59,7 @@ class Subscriber:
         self._wake.set()
 
     def forget(self, job: str) -> None:
-        self.seen.pop(job, None)
+        self.follows.pop(job, None)
         self._news.pop(job, None)
         self._gone.discard(job)
 
@@ -79,6 +83,10 @@ class Subscriber:
         gone, self._gone = self._gone, set()
         return news, gone
 
+    def _lacks(self, snapshot: Snapshot) -> bool:
+        """False also for a job that was left while it was being read."""
+        return snapshot.revision > self.follows.get(snapshot.job, snapshot.revision)
+
 
 class Feed:
     """All open streams of this process and the one connection that feeds them."""
@@ -100,11 +108,9 @@ class Feed:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        # Python 3.11 may lose a cancellation that comes while redis-py sends.
-        while unfinished := [task for task in self._tasks if not task.done()]:
-            for task in unfinished:
-                task.cancel()
-            await asyncio.wait(unfinished, timeout=CANCEL_AGAIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[Subscriber]:
@@ -114,7 +120,7 @@ class Feed:
         try:
             yield subscriber
         finally:
-            for job in list(subscriber.seen):
+            for job in list(subscriber.follows):
                 self.leave(subscriber, job)
             self._open.discard(subscriber)
             self._closed.set()
@@ -141,28 +147,31 @@ class Feed:
         except TimeoutError:
             logger.warning("%d streams did not end in time.", len(self._open))
 
-    async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> set[str]:
+    async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> None:
         """Follow jobs; each is shown unless the stream has its present revision.
 
-        Returns those of which there is nothing more to tell: they have ended and the
-        stream knows it.
+        One that has ended, and of which the stream knows it, is left at once.
         """
-        over = set()
         unwatched = [job for job in jobs if job not in self._subscribers]
         for job in jobs:
-            subscriber.seen[job] = 0
+            subscriber.follow(job)
             self._subscribers.setdefault(job, set()).add(subscriber)
         for job, snapshot in await self._read(jobs):
             if snapshot and snapshot.revision == jobs[job]:
                 subscriber.has_seen(snapshot)
                 if snapshot.finished:
                     self.leave(subscriber, job)
-                    over.add(job)
             else:
                 _tell(subscriber, job, snapshot)
         if unwatched:
             await actors.attend(self._store, unwatched)
-        return over
+
+    def take(self, subscriber: Subscriber) -> tuple[list[Snapshot], set[str]]:
+        """Hand over what is new, and the jobs that are no more; leave what is over."""
+        news, gone = subscriber.take()
+        for job in (*gone, *(snapshot.job for snapshot in news if snapshot.finished)):
+            self.leave(subscriber, job)
+        return news, gone
 
     def leave(self, subscriber: Subscriber, job: str) -> None:
         """Follow a job no longer."""

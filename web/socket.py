@@ -11,8 +11,6 @@ import msgspec
 from quart import Blueprint, websocket
 from redis.exceptions import RedisError
 
-from actors.store import Snapshot
-
 from .access import Visitor
 from .desk import Desk, desk
 from .feed import Subscriber
@@ -107,7 +105,7 @@ class Conversation:
             await self._answer(frame)
 
     async def _tell_news(self) -> None:
-        news, gone = self._subscriber.take()
+        news, gone = self._desk.feed.take(self._subscriber)
         if self._batches and len(news) > 1:
             await websocket.send(
                 f"[{','.join(snapshot.data.decode() for snapshot in news)}]"
@@ -115,15 +113,8 @@ class Conversation:
         else:
             for snapshot in news:
                 await websocket.send(snapshot.data.decode())
-        for snapshot in news:
-            self._leave_if_finished(snapshot)
         for job in gone:
-            self._desk.feed.leave(self._subscriber, job)
             await _send_error(no_such_job(), {"job": job})
-
-    def _leave_if_finished(self, snapshot: Snapshot) -> None:
-        if snapshot.finished:
-            self._desk.feed.leave(self._subscriber, snapshot.job)
 
     async def _answer(self, frame: str | bytes) -> None:
         about: dict[str, str] = {}
@@ -141,18 +132,21 @@ class Conversation:
             case "ping":
                 await _send({"pong": True})
             case "start":
+                self._check_room()
                 job = await self._desk.start(
                     self._visitor, message.backend, message.params
                 )
-                await self._watch(job.job, 0)
+                await self._desk.feed.join(self._subscriber, {job.job: 0})
             case "watch":
-                await self._watch(await self._own_job(message), message.after)
+                self._check_room()
+                job_id = await self._own_job(message)
+                await self._desk.feed.join(self._subscriber, {job_id: message.after})
             case "unwatch":
                 self._desk.feed.leave(self._subscriber, _named(message))
             case "cancel":
                 job_id = await self._own_job(message)
                 job = await self._desk.cancel(self._visitor, job_id)
-                if job_id not in self._subscriber.seen:
+                if job_id not in self._subscriber.follows:
                     await websocket.send(msgspec.json.encode(job).decode())
             case _:
                 raise Problem(
@@ -161,12 +155,11 @@ class Conversation:
                     f"There is no action {message.action[:80]!r}.",
                 )
 
-    async def _watch(self, job: str, after: int) -> None:
-        if len(self._subscriber.seen) >= MOST_WATCHED:
+    def _check_room(self) -> None:
+        if len(self._subscriber.follows) >= MOST_WATCHED:
             raise Problem(
                 429, "too_many_watched", f"One socket may watch {MOST_WATCHED} jobs."
             )
-        await self._desk.feed.join(self._subscriber, {job: after})
 
     async def _own_job(self, message: Message) -> str:
         job = _named(message)
@@ -190,7 +183,7 @@ class Allowance:
 
 
 def _read(frame: str | bytes) -> Any:
-    if isinstance(frame, bytes):
+    if not isinstance(frame, str):  # an empty binary one comes as None
         raise Problem(400, "not_text", "Send text frames, not binary ones.")
     return parsed(frame)
 
