@@ -64,7 +64,7 @@ def _points(gaps: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def _x(ms: float) -> float:
-    return LEFT + ms / MOST_MS * (WIDTH - LEFT - 20)
+    return LEFT + ms / MOST_MS * (WIDTH - LEFT - 40)
 
 
 def _y(share: float) -> float:

@@ -140,6 +140,15 @@ async def test_an_end_that_was_taken_is_followed_no_longer(
         assert not feed.subscribers_of(job.job)
 
 
+async def test_whoever_comes_while_all_are_told_to_leave_is_told_at_once(
+    feed: Feed,
+) -> None:
+    await feed.drain(0)
+
+    async with feed.subscribe() as late:
+        assert await late.wait(8)
+
+
 async def test_leaving_leaves_nothing(feed: Feed, store: Store) -> None:
     job = await jobs.add(store)
     for _ in range(1000):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from quart.testing import QuartClient as _Client
 
 from actors.store import Store
 
 from . import jobs
 from .jobs import ALICE, BOB
+from .test_socket import Serving
 
 HTML = {"Accept": "text/html"}
 
@@ -60,6 +62,47 @@ async def test_a_refused_form_says_why_and_keeps_what_was_typed(
     assert "The parameter total does not fit" in html
     assert 'value="5000000"' in html
     assert 'value="3.5"' in html
+
+
+@pytest.mark.parametrize(
+    "typed", ["many", "null", "1e999", '"><script>alert(1)', "[" * 20_000, "\x00"]
+)
+async def test_whatever_is_typed_is_refused_with_a_sentence(
+    client: _Client, typed: str
+) -> None:
+    form = {"backend": "counter", "total": typed}
+    answer = await client.post("/start", form=form, headers={**HTML, **ALICE})
+    html = (await answer.get_data()).decode()
+
+    assert answer.status_code == 422
+    assert "The parameter total does not fit" in html
+    assert "<script>alert" not in html
+
+
+async def test_one_job_too_many_is_refused_on_the_page(serving: Serving) -> None:
+    form = {"backend": "counter", "total": "7"}
+    async with serving(max_active_jobs=1) as app:
+        client = app.test_client()
+        assert (await client.post("/start", form=form)).status_code == 303
+
+        answer = await client.post("/start", form=form, headers=HTML)
+
+        html = (await answer.get_data()).decode()
+    assert answer.status_code == 429
+    assert "You have 1 unfinished jobs" in html
+    assert 'value="7"' in html
+
+
+async def test_nothing_on_a_page_needs_a_laxer_policy(
+    client: _Client, store: Store
+) -> None:
+    """Inline scripts and styles would be blocked by our own headers."""
+    job = await jobs.run(store, await jobs.add(store), 10)
+
+    for path in ("/", f"/jobs/{job.job}"):
+        html = await page(client, path)
+        assert not re.search(r"<script(?![^>]*\bsrc=)", html)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", html)
 
 
 async def test_a_form_for_no_backend_is_refused(client: _Client) -> None:

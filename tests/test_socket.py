@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -402,7 +403,7 @@ async def test_a_job_that_is_gone_is_told(
 async def test_whoever_watches_too_much_starts_nothing_in_vain(
     client: _Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.socket.MOST_WATCHED", 1)
+    monkeypatch.setattr(import_module("web.socket"), "MOST_WATCHED", 1)
     job = await jobs.add(store)
     async with talking(client, **ALICE) as talk:
         await talk.ask({"action": "watch", "job": job.job})

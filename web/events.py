@@ -54,13 +54,14 @@ async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
     async with feed.subscribe() as subscriber:
         await feed.join(subscriber, jobs)
         while subscriber.follows:
+            woken = await subscriber.wait(HEARTBEAT_S)
             if feed.draining:
                 yield b"retry: %d\n\n" % random.randint(0, DRAIN_SPREAD_MS)
                 return
-            if not await subscriber.wait(HEARTBEAT_S):
+            if woken:
+                yield _chunk(*feed.take(subscriber))
+            else:
                 yield b"event: heartbeat\ndata: {}\n\n"
-                continue
-            yield _chunk(*feed.take(subscriber))
             # A send that need not wait does not let others have the loop.
             await asyncio.sleep(0)
     yield f"id: {END_ID}\nevent: end\ndata: {{}}\n\n".encode()

@@ -117,6 +117,8 @@ class Feed:
         """A place in the hub, given up for certain on leaving."""
         subscriber = Subscriber()
         self._open.add(subscriber)
+        if self.draining:  # since the stream was let in
+            subscriber.interrupt()
         try:
             yield subscriber
         finally:

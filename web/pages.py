@@ -15,6 +15,7 @@ from actors.store import now_ms
 
 from .desk import desk
 from .problems import Problem
+from .reading import parsed
 from .visiting import visitor
 
 JOBS_SHOWN = 20
@@ -130,6 +131,6 @@ def _value(text: str, rule: Mapping[str, Any]) -> Any:
     if rule.get("type") == "string":
         return text
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        return parsed(text)
+    except Problem:
         return text  # the schema says what is wrong with it
