@@ -86,19 +86,28 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """The backend has answered."""
         if self.finished:
             return self
+        said = (
+            _next_status(self.status, report.status),
+            _highest(self.progress, report.percentage),
+            report.message,
+            _highest(self.done, report.done),
+            report.total,
+            report.unit,
+        )
+        status, progress, message, done, total, unit = said
+        now = timestamp(now_ms)
         heard = replace(
             self,
-            status=_next_status(self.status, report.status),
-            progress=_highest(self.progress, report.percentage),
-            message=report.message,
-            done=_highest(self.done, report.done),
-            total=report.total,
-            unit=report.unit,
+            status=status,
+            progress=progress,
+            message=message,
+            done=done,
+            total=total,
+            unit=unit,
             reachable=True,
-            observed_at=timestamp(now_ms),
+            observed_at=now,
+            changed_at=self.changed_at if said == self._said() else now,
         )
-        if heard.says() != replace(self, reachable=True).says():
-            heard = replace(heard, changed_at=timestamp(now_ms))
         if heard.status.terminal:
             return heard._ended(now_ms, heard._made(report), report.error)
         return heard
@@ -129,6 +138,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     def says(self) -> tuple[object, ...]:
         """What a viewer would see change."""
+        return (self._said(), self.reachable, self.started_at)
+
+    def _said(self) -> tuple[object, ...]:
+        """What the backend has said."""
         return (
             self.status,
             self.progress,
@@ -136,8 +149,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             self.done,
             self.total,
             self.unit,
-            self.reachable,
-            self.started_at,
         )
 
     def _to_end(self, status: Status, now_ms: int, error: Problem | None = None) -> Job:

@@ -60,7 +60,7 @@ async def poll(lane: str, beat: int) -> None:
         return
 
     await send_beats([tick.next])
-    hands().rounds.see_to(tick.jobs)
+    hands().rounds.see_to(tick.jobs, tick.now_ms)
 
 
 @dramatiq.actor(broker=broker, queue_name="control", priority=1)
@@ -68,7 +68,7 @@ async def start(job: str) -> None:
     """Start a new job on its backend."""
     taken = await hands().store.claim(job, "start")
     if taken:
-        hands().rounds.see_to([taken])
+        hands().rounds.see_to([taken], taken.at_ms)
 
 
 @dramatiq.actor(broker=broker, queue_name="control", priority=1)
@@ -76,7 +76,7 @@ async def cancel(job: str) -> None:
     """Stop a job on its backend."""
     taken = await hands().store.claim(job, "cancel")
     if taken:
-        hands().rounds.see_to([taken])
+        hands().rounds.see_to([taken], taken.at_ms)
 
 
 async def send_beats(beats: Iterable[Beat]) -> None:

@@ -8,8 +8,10 @@ written back; if this process dies the lease runs out and another takes the job.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Coroutine, Mapping
+from collections import deque
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -27,6 +29,8 @@ MOST_BACKOFF_WATCHED_MS = 2_000
 MOST_BACKOFF_IDLE_MS = 30_000
 MOST_RETRY_AFTER_MS = 60_000
 CLOSE_PATIENCE_S = 2
+STRIDE_MS = 0.4  # from one call to the next of the same lane
+GRAIN_S = 0.004  # shorter waits cost more than they smooth
 
 logger = logging.getLogger(__name__)
 
@@ -41,22 +45,26 @@ class Rounds:
         self._backends = backends
         self._writer = writer
         self._tasks: dict[asyncio.Task[None], tuple[Taken, ...]] = {}
+        self._walks: set[asyncio.Task[None]] = set()
 
-    def see_to(self, jobs: list[Taken]) -> None:
-        """Do for each job what comes next: start it, stop it, or ask how it is."""
-        polls: dict[str, list[Taken]] = {}
+    def see_to(self, jobs: list[Taken], now_ms: int) -> None:
+        """Do for each job what comes next: start it, stop it, or ask how it is.
+
+        Those to be asked for are of one backend, the soonest first; `now_ms` is
+        Redis's clock.
+        """
+        polls = []
         for taken in jobs:
             if taken.contact.ref is None:
                 self._begin(self._start(taken), taken)
             elif taken.job.status is Status.STOPPING and not taken.contact.cancel_sent:
                 self._begin(self._cancel(taken), taken)
             else:
-                polls.setdefault(taken.job.backend, []).append(taken)
-        for name, taken_jobs in polls.items():
-            size = self._backends[name].batch_size
-            for first in range(0, len(taken_jobs), size):
-                batch = taken_jobs[first : first + size]
-                self._begin(self._poll(self._backends[name], batch), *batch)
+                polls.append(taken)
+        if polls:
+            walk = asyncio.create_task(self._walk(polls, now_ms))
+            self._walks.add(walk)
+            walk.add_done_callback(self._walks.discard)
 
     async def renew_forever(self) -> None:
         """Keep the leases of what takes long."""
@@ -72,13 +80,32 @@ class Rounds:
 
     async def close(self) -> None:
         """Finish what is nearly done, give back the rest."""
+        await _end_all(self._walks)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE_S)
-        for task, jobs in list(self._tasks.items()):
-            task.cancel()
-            for taken in jobs:
-                self._write(taken, lambda job: job, taken.contact, 0, 0)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for taken in itertools.chain(*self._tasks.values()):
+            self._give_back(taken)
+        await _end_all(self._tasks)
+
+    async def _walk(self, polls: list[Taken], now_ms: int) -> None:
+        """Ask for each job at its moment, for a whole batch at that of its first."""
+        backend = self._backends[polls[0].job.backend]
+        waiting = deque(_batches(polls, backend.batch_size))
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        try:
+            while waiting:
+                ahead_s = (waiting[0][0].at_ms - now_ms) / 1000 + started - clock()
+                if ahead_s > 0:
+                    await asyncio.sleep(max(ahead_s, GRAIN_S))
+                batch = waiting.popleft()
+                self._begin(self._poll(backend, batch), *batch)
+        finally:
+            for taken in itertools.chain(*waiting):
+                self._give_back(taken)
+
+    def _give_back(self, taken: Taken) -> None:
+        self._write(taken, lambda job: job, taken.contact)
 
     def _begin(self, work: Coroutine[Any, Any, None], *jobs: Taken) -> None:
         task = asyncio.create_task(work)
@@ -111,7 +138,7 @@ class Rounds:
         if (
             error.permanent
             or contact.failures >= START_ATTEMPTS
-            or waited_ms > START_PATIENCE_MS
+            or (contact.failures > 1 and waited_ms > START_PATIENCE_MS)
         ):
             self._write(taken, lambda job: _could_not_start(job, error), contact)
         else:
@@ -192,7 +219,7 @@ class Rounds:
         wait_watched_ms: int = 0,
         wait_idle_ms: int = 0,
     ) -> None:
-        """Have a job written back, to be polled so long after the beat that took it."""
+        """Have a job written back, to be polled so long after its moment."""
         self._writer.add(
             taken,
             outcome,
@@ -200,6 +227,28 @@ class Rounds:
             taken.at_ms + wait_watched_ms,
             taken.at_ms + wait_idle_ms,
         )
+
+
+def _batches(polls: list[Taken], size: int) -> Iterator[list[Taken]]:
+    """What is asked for together, no two calls at the same moment.
+
+    Each job's next poll is an interval after this one, so calls that were apart once
+    stay so; at the same moment they would wait for each other.
+    """
+    moment: float = 0
+    for first in range(0, len(polls), size):
+        batch = polls[first : first + size]
+        moment = max(moment + STRIDE_MS, batch[0].at_ms)
+        for taken in batch:
+            taken.at_ms = int(moment)
+        yield batch
+
+
+async def _end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _ref(contact: Contact) -> str:

@@ -57,7 +57,7 @@ class Beat(NamedTuple):
 class Taken:
     """A job that is ours until its lease runs out, as it was when we took it.
 
-    `at_ms` is the beat that it was taken on, by Redis's clock.
+    `at_ms` is the moment to see to it, by Redis's clock.
     """
 
     id: str
@@ -72,10 +72,11 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One beat: what to poll now, and the beat after it."""
+    """One beat: what to poll until the next, soonest first, and Redis's clock."""
 
     next: Beat
     jobs: list[Taken]
+    now_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Store:
         )
         if answer[0] != b"next":
             return None
-        _, next_beat, delay_ms, at_ms, jobs = answer
+        _, next_beat, delay_ms, now_ms, jobs = answer
         return Tick(
             Beat(lane, next_beat, delay_ms),
             [
@@ -173,8 +174,9 @@ class Store:
                     told_ms,
                     bool(watched),
                 )
-                for id, take, snapshot, contact, watched, told_ms in jobs
+                for id, take, snapshot, contact, watched, told_ms, at_ms in jobs
             ],
+            now_ms,
         )
 
     async def claim(

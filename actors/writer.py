@@ -15,7 +15,7 @@ from .store import Beat, Change, Contact, Store, Taken
 
 Outcome = Callable[[Job], Job]
 
-GATHER_S = 0.005
+GATHER_S = 0.01  # what comes so soon after a write waits for the next
 REFRESH_MS = 1900  # a watched job that stays the same is told again this often
 RETRY_S = 0.3
 
@@ -46,7 +46,8 @@ class _Entry:
 
     def _is_due_a_refresh(self) -> bool:
         silent_ms = self.due_watched_ms - self.taken.told_ms
-        return self.taken.watched and silent_ms > REFRESH_MS
+        has_just_been = 0 <= silent_ms <= REFRESH_MS  # clocks may be put back
+        return self.taken.watched and not has_just_been
 
 
 class Writer:
@@ -78,10 +79,9 @@ class Writer:
         self._added.set()
 
     async def write_forever(self) -> None:
-        """Write whatever is added, soon after."""
+        """Write whatever is added, at once or soon after."""
         while True:
             await self._added.wait()
-            await asyncio.sleep(GATHER_S)
             self._added.clear()
             entries, self._entries = self._entries, []
             try:
@@ -91,6 +91,7 @@ class Writer:
                 logger.exception("%d jobs were not written back.", len(entries))
             if not self._entries:
                 self._empty.set()
+            await asyncio.sleep(GATHER_S)
 
     async def close(self, patience_s: float) -> None:
         """Wait until all is written, but not for ever."""

@@ -30,11 +30,13 @@ from actors.store import (
     Tick,
     TooManyJobsError,
     announced,
+    now_ms,
 )
 
 LANE = "render:0"
 NOON = timestamp(1_767_268_800_000)
 FAR_MS = 2**42  # a due time that no test lives to see
+PUT_BACK_MS = 3_600_000  # by how much a clock may be put back
 
 
 def new(job: str = "job", **fields: Any) -> Job:
@@ -78,9 +80,11 @@ async def write(store: Store, taken: Taken, job: Job, **more: Any) -> int:
     return outcome
 
 
-async def give_back(store: Store, tick: Tick) -> None:
-    """Write jobs back as they were, to be polled at once."""
-    await store.advance([back(taken, taken.job) for taken in tick.jobs])
+async def give_back(store: Store, tick: Tick, pause_ms: int = 0) -> None:
+    """Write jobs back as they were, to be polled so long after their moment."""
+    await store.advance(
+        [back(taken, taken.job, taken.at_ms + pause_ms) for taken in tick.jobs]
+    )
 
 
 async def tick(store: Store, beat: int, interval_ms: int = 200) -> Tick | None:
@@ -217,6 +221,53 @@ async def test_a_beat_takes_what_is_due(store: Store) -> None:
     assert abs(one.at_ms - time.time() * 1000) < 1000
 
 
+async def test_a_beat_takes_what_is_due_before_the_next(store: Store) -> None:
+    soon_ms = now_ms() + 150
+    beat = await running(store, "now")
+    await running(store, "soon", due_ms=soon_ms)
+    await store.attend(["now"])
+
+    taken = await next_tick(store, beat)
+
+    assert [one.id for one in taken.jobs] == ["now", "soon"]
+    assert taken.jobs[1].at_ms == soon_ms
+    assert taken.jobs[0].at_ms <= taken.now_ms < soon_ms
+
+
+def put_clock_back(client: redis.Redis, *jobs: str) -> None:
+    """Make all times in Redis as much too high as if its clock had been put back."""
+    for job in jobs:
+        client.zincrby(f"{PREFIX}due:{LANE}", PUT_BACK_MS, job)
+    client.hincrby(f"{PREFIX}beat:{LANE}", "at", PUT_BACK_MS)
+    left_ms = client.pttl(f"{PREFIX}beat:{LANE}")
+    client.pexpire(f"{PREFIX}beat:{LANE}", left_ms + PUT_BACK_MS)
+
+
+async def test_a_clock_that_is_put_back_stops_no_chain(
+    store: Store, clean_redis: redis.Redis
+) -> None:
+    beat = await running(store, "job", due_ms=now_ms())
+    put_clock_back(clean_redis, "job")
+
+    taken = await tick(store, beat.beat)
+
+    assert taken
+    assert [one.at_ms for one in taken.jobs] == [taken.now_ms]
+    assert taken.next.delay_ms <= 2000
+
+
+async def test_a_chain_lost_while_the_clock_is_put_back_is_started_again(
+    store: Store, clean_redis: redis.Redis
+) -> None:
+    await running(store, "job", due_ms=now_ms())
+    put_clock_back(clean_redis, "job")
+
+    [beat] = await store.ensure()
+
+    assert (await next_tick(store, beat)).jobs
+    assert await store.ensure() == []
+
+
 async def test_a_beat_hands_out_each_job_once(store: Store) -> None:
     first = await next_tick(store, await running(store, "one", "two"))
 
@@ -268,7 +319,7 @@ async def test_a_late_beat_does_not_move_the_grid(store: Store) -> None:
     beat = await running(store, "job")
     await store.attend(["job"])
     first = await next_tick(store, beat, interval_ms=200)
-    await give_back(store, first)
+    await give_back(store, first, 200)
 
     await asyncio.sleep((first.next.delay_ms + 70) / 1000)
     second = await tick(store, first.next.beat, interval_ms=200)
@@ -282,7 +333,7 @@ async def test_beats_that_were_missed_are_skipped(store: Store) -> None:
     beat = await running(store, "job")
     await store.attend(["job"])
     first = await next_tick(store, beat, interval_ms=50)
-    await give_back(store, first)
+    await give_back(store, first, 50)
 
     await asyncio.sleep(0.23)
     second = await tick(store, first.next.beat, interval_ms=50)

@@ -4,7 +4,8 @@
 --                started, take (counts who had it), held_until (the lease),
 --                watched_until, told_at
 -- due:<lane>     sorted set: job -> when its next poll is due, or its lease runs out
--- beat:<lane>    hash: beat (the fencing token), at (when that beat is due); expires
+-- beat:<lane>    hash: beat (the fencing token), at (when that beat is due), span (for
+--                how long it is to live); expires
 -- lanes          set of lanes with work
 -- active:<owner> set of unfinished jobs
 -- owner:<owner>  sorted set: job -> when it was created
@@ -22,8 +23,23 @@ local function now_ms()
 end
 
 local function set_beat(lane, beat, at, now)
-  redis.call('HSET', beat_key(lane), 'beat', beat, 'at', at)
-  redis.call('PEXPIRE', beat_key(lane), math.max(at - now, 0) + GRACE_MS)
+  local span = math.max(at - now, 0) + GRACE_MS
+  redis.call('HSET', beat_key(lane), 'beat', beat, 'at', at, 'span', span)
+  redis.call('PEXPIRE', beat_key(lane), span)
+end
+
+-- Whether the clock was put back since a beat was set: it has longer to live than it was
+-- given.
+local function is_held_up(lane)
+  local left, span = redis.call('PTTL', beat_key(lane)), redis.call('HGET', beat_key(lane), 'span')
+  return left > tonumber(span or left)
+end
+
+-- Makes all jobs of a lane due: by a clock that was put back they are far from it.
+local function forget_times(lane, now)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', due_key(lane), now, '+inf')) do
+    redis.call('ZADD', due_key(lane), now, id)
+  end
 end
 
 -- Starts a lane's chain, or brings its next beat forward to `want` where it is planned

@@ -1,7 +1,8 @@
--- One beat of a lane's chain: checks the token, takes the jobs that are due, plans the
--- next beat. ARGV: lane, beat, interval, idle interval, lease
+-- One beat of a lane's chain: checks the token, takes the jobs that are due before the
+-- next beat, plans it. ARGV: lane, beat, interval, idle interval, lease
 -- Returns {'stale'}, {'over'} where the lane is empty, or
--- {'next', beat, delay, this beat's time, {job, take, snapshot, contact, watched, told at}…}
+-- {'next', beat, delay, now, {job, take, snapshot, contact, watched, told at, when to
+-- ask for it}…}, the soonest first.
 local lane, beat = ARGV[1], tonumber(ARGV[2])
 local interval, idle, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local planned = redis.call('HMGET', beat_key(lane), 'beat', 'at')
@@ -12,33 +13,39 @@ if redis.call('ZCARD', due_key(lane)) == 0 then
   return {'over'}
 end
 
--- The grid is kept: a late beat does not move those after it, missed ones are skipped.
+-- The grids are kept, the lane's and each job's: what is late does not move what comes
+-- after it, and what was missed is skipped. A job taken early is held until its moment,
+-- so a step is well within the lease.
 local now = now_ms()
+local step = math.min(interval, lease_ms / 2)
 local at = tonumber(planned[2])
-if now < at or now - at > 10 * interval then at = now end
-at = at + math.floor((now - at) / interval) * interval
+if is_held_up(lane) then forget_times(lane, now) end
+if now < at or now - at > 10 * step then at = now end
+at = at + math.floor((now - at) / step) * step
 
-local later = redis.call('ZRANGEBYSCORE', due_key(lane), '(' .. now, '+inf',
+local later = redis.call('ZRANGEBYSCORE', due_key(lane), at + step, '+inf',
   'WITHSCORES', 'LIMIT', 0, 1)
-local earliest = math.min(tonumber(later[2] or at + idle), at + idle)
-
 local jobs, anybody_watches = {}, false
-local due = redis.call('ZRANGEBYSCORE', due_key(lane), '-inf', now)
-for _, id in ipairs(due) do
+local due = redis.call('ZRANGEBYSCORE', due_key(lane), '-inf', '(' .. at + step,
+  'WITHSCORES')
+for n = 1, #due, 2 do
+  local id, moment = due[n], tonumber(due[n + 1])
   local job = redis.call('HMGET', job_key(id),
     'take', 'snapshot', 'contact', 'watched_until', 'told_at')
   if job[1] then
     local number, watched = job[1] + 1, tonumber(job[4]) > now
     take(id, lane, number, now, lease_ms)
-    jobs[#jobs + 1] = {id, number, job[2], job[3], watched and 1 or 0, tonumber(job[5])}
+    moment = moment + math.max(math.floor((now - moment) / interval), 0) * interval
+    jobs[#jobs + 1] = {id, number, job[2], job[3], watched and 1 or 0,
+      tonumber(job[5]), moment}
     anybody_watches = anybody_watches or watched
   else
     redis.call('ZREM', due_key(lane), id)
   end
 end
 
-local next_at = at + interval
-if not anybody_watches then next_at = math.max(next_at, earliest) end
-next_at = math.max(next_at, now)
+local soonest = math.min(tonumber(later[2] or at + idle),
+  at + (anybody_watches and interval or idle))
+local next_at = math.max(soonest, at + step, now)
 set_beat(lane, beat + 1, next_at, now)
-return {'next', beat + 1, next_at - now, at, jobs}
+return {'next', beat + 1, next_at - now, now, jobs}
