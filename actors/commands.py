@@ -38,7 +38,9 @@ async def submit(
         created_at=now,
         changed_at=now,
     )
-    await store.create(job, owner=owner, most_active=most_active)
+    await store.create(
+        job, owner=owner, most_active=most_active, lane_size=backend.lane_size
+    )
     await send_start(job.job)
     return job
 

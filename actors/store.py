@@ -18,7 +18,6 @@ from .job import Job, Status
 
 PREFIX = "progrock:"
 FEED = f"{PREFIX}feed"
-LANE_SIZE = 200  # jobs polled by one message; more are spread over more lanes
 LEASE_MS = 1000
 ATTENTION_MS = 6000
 
@@ -135,7 +134,9 @@ class Store:
             if path.stem != "prelude"
         }
 
-    async def create(self, job: Job, *, owner: str, most_active: int) -> None:
+    async def create(
+        self, job: Job, *, owner: str, most_active: int, lane_size: int
+    ) -> None:
         """Add a queued job; `most_active` 0 is no limit. Raises TooManyJobsError."""
         created = await self._run(
             "create",
@@ -146,7 +147,7 @@ class Store:
                 _encode(job),
                 _encode(Contact(heard_ms=now_ms())),
             ),
-            *(LANE_SIZE, LEASE_MS, most_active),
+            *(lane_size, LEASE_MS, most_active),
         )
         if not created:
             raise TooManyJobsError

@@ -22,7 +22,7 @@ async def add(store: Store, owner: str = ALICES, **fields: Any) -> Job:
     now = timestamp(now_ms())
     given = {"backend": "counter", "can": ("cancel",), **fields}
     job = Job(job=secrets.token_urlsafe(16), created_at=now, changed_at=now, **given)
-    await store.create(job, owner=owner, most_active=0)
+    await store.create(job, owner=owner, most_active=0, lane_size=200)
     return job
 
 

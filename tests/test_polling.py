@@ -56,7 +56,7 @@ class Oven:
     description = ""
     params: Mapping[str, Any] = {}
     can: tuple[str, ...] = ("cancel",)
-    concurrency = 10
+    lane_size = 200
     give_up_after_s = 60
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class Kitchen:
         now = timestamp(now_ms())
         can = self.oven.can
         new = Job(job=job, backend="oven", can=can, created_at=now, changed_at=now)
-        await self.store.create(new, owner="ann", most_active=0)
+        await self.store.create(new, owner="ann", most_active=0, lane_size=200)
         return job
 
     async def job(self, job: str) -> Job:

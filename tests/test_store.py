@@ -18,7 +18,6 @@ from actors.connection import connect
 from actors.job import Job, Status, timestamp
 from actors.store import (
     ATTENTION_MS,
-    LANE_SIZE,
     LEASE_MS,
     PREFIX,
     Beat,
@@ -34,6 +33,7 @@ from actors.store import (
 )
 
 LANE = "render:0"
+LANE_SIZE = 200
 NOON = timestamp(1_767_268_800_000)
 FAR_MS = 2**42  # a due time that no test lives to see
 PUT_BACK_MS = 3_600_000  # by how much a clock may be put back
@@ -43,9 +43,14 @@ def new(job: str = "job", **fields: Any) -> Job:
     return Job(job=job, backend="render", created_at=NOON, changed_at=NOON, **fields)
 
 
-async def create(store: Store, *jobs: str, owner: str = "ann") -> None:
+async def create(
+    store: Store, *jobs: str | Job, owner: str = "ann", most_active: int = 0
+) -> None:
     for job in jobs:
-        await store.create(new(job), owner=owner, most_active=0)
+        job = job if isinstance(job, Job) else new(job)
+        await store.create(
+            job, owner=owner, most_active=most_active, lane_size=LANE_SIZE
+        )
 
 
 async def running(store: Store, *jobs: str, due_ms: int = 0) -> Beat:
@@ -133,7 +138,7 @@ async def hearing(
 async def test_a_new_job_is_there_with_its_owner(store: Store) -> None:
     job = new(params={"width": 1600})
 
-    await store.create(job, owner="ann", most_active=0)
+    await create(store, job)
 
     assert await store.load("job") == (job, "ann")
     assert await store.owners(["job", "nothing"]) == ["ann", None]
@@ -154,32 +159,36 @@ async def test_a_job_that_nobody_made_is_not_there(store: Store) -> None:
 
 async def test_creating_twice_changes_nothing(store: Store) -> None:
     """As happens where Redis did it but its answer was lost."""
-    await store.create(new(), owner="ann", most_active=1)
+    await create(store, new(), most_active=1)
 
-    await store.create(new(message="other"), owner="bob", most_active=1)
+    await store.create(
+        new(message="other"), owner="bob", most_active=1, lane_size=LANE_SIZE
+    )
 
     assert await store.load("job") == (new(), "ann")
 
 
 async def test_an_owner_has_so_many_active_jobs_and_no_more(store: Store) -> None:
-    await store.create(new("one"), owner="ann", most_active=2)
-    await store.create(new("two"), owner="ann", most_active=2)
+    await create(store, "one", most_active=2)
+    await create(store, "two", most_active=2)
 
     with pytest.raises(TooManyJobsError):
-        await store.create(new("three"), owner="ann", most_active=2)
-    await store.create(new("four"), owner="bob", most_active=2)
+        await store.create(
+            new("three"), owner="ann", most_active=2, lane_size=LANE_SIZE
+        )
+    await create(store, "four", owner="bob", most_active=2)
 
     assert await store.load("three") is None
 
 
 async def test_a_job_that_ended_makes_room_for_another(store: Store) -> None:
-    await store.create(new("one"), owner="ann", most_active=1)
+    await create(store, "one", most_active=1)
     taken = await store.claim("one", "start")
     assert taken
 
     await write(store, taken, taken.job.cancelled(0).revised())
 
-    await store.create(new("two"), owner="ann", most_active=1)
+    await create(store, "two", most_active=1)
 
 
 async def test_a_full_lane_is_followed_by_another(

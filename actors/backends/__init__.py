@@ -71,7 +71,10 @@ class ResultFile(Protocol):
 
 
 class Backend(Protocol):
-    """One third party. `ref` is its own name for a job, opaque to us."""
+    """One third party. `ref` is its own name for a job, opaque to us.
+
+    `batch_size` jobs are asked for in one call, `lane_size` jobs by one message.
+    """
 
     name: str
     title: str
@@ -79,6 +82,7 @@ class Backend(Protocol):
     params: Mapping[str, Any]
     can: tuple[str, ...]
     batch_size: int
+    lane_size: int
     poll_interval_ms: int
     idle_interval_ms: int
     give_up_after_s: int

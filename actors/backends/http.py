@@ -13,6 +13,10 @@ from .recipe import BulkCall, Recipe, RequestLine, params_schema
 from .service import Answer, File, Service, quoted
 
 _ALREADY_OVER = (404, 409, 410)
+# A message costs as much as some calls, so it polls many jobs; more jobs than fill it
+# are spread over more lanes, and so over more worker processes.
+LEAST_LANE_SIZE = 200
+CALLS_A_BEAT = 5
 
 
 class HttpBackend:
@@ -27,6 +31,7 @@ class HttpBackend:
         self.params: Mapping[str, Any] = params_schema(recipe)
         self.can: tuple[str, ...] = ("cancel",) if recipe.cancel else ()
         self.batch_size = recipe.bulk.batch_size if recipe.bulk else 1
+        self.lane_size = max(CALLS_A_BEAT * self.batch_size, LEAST_LANE_SIZE)
         self.poll_interval_ms = recipe.poll_interval_ms or poll_interval_ms
         self.idle_interval_ms = max(
             recipe.idle_interval_ms or idle_interval_ms, self.poll_interval_ms

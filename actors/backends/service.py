@@ -6,8 +6,8 @@ send us to somebody else's server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
@@ -50,6 +50,7 @@ class Service:
         self._base = recipe.url.rstrip("/")
         self._session: aiohttp.ClientSession | None = None
         self._url = lru_cache(maxsize=4096)(self._make_url)
+        self._failures = _Failures(recipe.title)
 
     async def ask(
         self,
@@ -60,7 +61,7 @@ class Service:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send a request and read the answer; raises a transient BackendError."""
-        with self._failures():
+        with self._failures:
             async with self._connected().request(
                 request.method,
                 self._url(request.path, ref),
@@ -80,7 +81,7 @@ class Service:
             sock_connect=self._recipe.timeout_s,
             sock_read=self._recipe.timeout_s,
         )
-        with self._failures():
+        with self._failures:
             async with self._connected().request(
                 request.method,
                 self._url(request.path, ref),
@@ -134,24 +135,30 @@ class Service:
             )
         return self._session
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            raise BackendError(
-                "timeout", f"{self._recipe.title} takes too long."
-            ) from error
-        except aiohttp.ClientError as error:
-            raise BackendError(
-                "unreachable",
-                f"{self._recipe.title} cannot be reached. Try again later.",
-            ) from error
-
     def _make_url(self, path: str, ref: str) -> URL:
         if path.startswith("{ref}"):
             return URL(_origin(self._base) + path.replace("{ref}", ref), encoded=True)
         return URL(self._base + path.replace("{ref}", quoted(ref)), encoded=True)
+
+
+class _Failures:
+    """Inside, what goes wrong on the way is a BackendError."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if isinstance(error, TimeoutError):
+            raise BackendError("timeout", f"{self._title} takes too long.") from error
+        if isinstance(error, aiohttp.ClientError):
+            raise BackendError(
+                "unreachable", f"{self._title} cannot be reached. Try again later."
+            ) from error
 
 
 def quoted(ref: str) -> str:
@@ -161,7 +168,7 @@ def quoted(ref: str) -> str:
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             response.close()
