@@ -89,15 +89,15 @@ class Change:
     due_watched_ms: int | None = None
     due_idle_ms: int | None = None
 
-    def packed(self) -> tuple[Any, ...]:
+    def packed(self) -> tuple[str, ...]:
         contact = self.contact
         return (
             self.job.job,
             _or_empty(self.take),
-            self.before.revision,
-            self.job.revision,
-            int(self.job.finished),
-            int(contact.ref is not None) if contact else 0,
+            str(self.before.revision),
+            str(self.job.revision),
+            "1" if self.job.finished else "0",
+            "1" if contact and contact.ref is not None else "0",
             _encode(self.job).decode(),
             _encode(contact).decode() if contact else "",
             _or_empty(self.due_watched_ms),
@@ -332,8 +332,8 @@ def _key(job: str) -> str:
     return f"{PREFIX}job:{job}"
 
 
-def _or_empty(value: int | None) -> int | str:
-    return "" if value is None else value
+def _or_empty(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _has(snapshot: Snapshot, status: Status | None) -> bool:

@@ -325,7 +325,7 @@ async def test_the_chain_of_an_empty_lane_ends(
 
 
 async def test_a_late_beat_does_not_move_the_grid(store: Store) -> None:
-    beat = await running(store, "job")
+    beat = await running(store, "job", due_ms=now_ms())
     await store.attend(["job"])
     first = await next_tick(store, beat, interval_ms=200)
     await give_back(store, first, 200)
@@ -339,7 +339,7 @@ async def test_a_late_beat_does_not_move_the_grid(store: Store) -> None:
 
 
 async def test_beats_that_were_missed_are_skipped(store: Store) -> None:
-    beat = await running(store, "job")
+    beat = await running(store, "job", due_ms=now_ms())
     await store.attend(["job"])
     first = await next_tick(store, beat, interval_ms=50)
     await give_back(store, first, 50)

@@ -2,12 +2,13 @@
 -- ARGV: interval, seconds to keep an ended job, and as MessagePack a list of changes:
 -- {job, take ('' where the lease does not matter), revision it was read at, revision now,
 -- finished, started, snapshot, contact ('' to leave it), when it is due next while
--- watched, and while not ('' to leave it)}
+-- watched, and while not ('' to leave it)}, all as strings
 -- Returns {outcome of each: 1 written, 0 the job has moved on, -1 it is not the
 -- caller's any more}, {beats to send}.
 local interval, ttl_s = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
-local outcomes, lines, wanted, beats = {}, {}, {}, {}
+local now_text = whole(now)
+local outcomes, lines, dues, wanted, beats = {}, {}, {}, {}, {}
 
 local function forget_oldest(owned)
   for _, id in ipairs(redis.call('ZRANGE', owned, 0, 1)) do
@@ -25,7 +26,14 @@ local function retire(id, lane, owner)
 end
 
 local function schedule(id, lane, due)
-  redis.call('ZADD', due_key(lane), due, id)
+  local times = dues[lane]
+  if not times then
+    times = {}
+    dues[lane] = times
+  end
+  times[#times + 1] = due
+  times[#times + 1] = id
+  due = tonumber(due)
   wanted[lane] = math.min(wanted[lane] or due, due)
 end
 
@@ -34,16 +42,16 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
     due_watched, due_idle = unpack(change)
   local job = redis.call('HMGET', job_key(id),
     'take', 'revision', 'finished', 'lane', 'owner', 'watched_until')
-  if not job[1] or job[3] == '1' or (token ~= '' and token ~= tonumber(job[1])) then
+  if not job[1] or job[3] == '1' or (token ~= '' and token ~= job[1]) then
     outcomes[#outcomes + 1] = -1
-  elseif tonumber(job[2]) ~= read_at then
+  elseif job[2] ~= read_at then
     outcomes[#outcomes + 1] = 0
   else
     local fields = {'snapshot', snapshot, 'revision', revision,
       'finished', finished}
     if token ~= '' then
       fields[#fields + 1] = 'held_until'
-      fields[#fields + 1] = 0
+      fields[#fields + 1] = '0'
     end
     if contact ~= '' then
       for _, field in ipairs({'contact', contact, 'started', started}) do
@@ -52,11 +60,11 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
     end
     if revision ~= read_at then
       fields[#fields + 1] = 'told_at'
-      fields[#fields + 1] = now
+      fields[#fields + 1] = now_text
       lines[#lines + 1] = id .. ' ' .. revision .. ' ' .. finished .. ' ' .. snapshot
     end
     redis.call('HSET', job_key(id), unpack(fields))
-    if finished == 1 then
+    if finished == '1' then
       retire(id, job[4], job[5])
     elseif due_watched ~= '' then
       local watched = tonumber(job[6]) > now
@@ -67,6 +75,7 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
 end
 
 if #lines > 0 then redis.call('PUBLISH', prefix .. 'feed', table.concat(lines, '\n')) end
+for lane, times in pairs(dues) do set_due(lane, times) end
 for lane, due in pairs(wanted) do
   hurry(beats, lane, math.max(due, now), interval, now)
 end

@@ -9,5 +9,7 @@ local now = now_ms()
 local is_starting = job[5] == '0' and tonumber(job[7]) > now
 if ARGV[2] == 'start' and job[1] ~= '0' then return false end
 if ARGV[2] == 'cancel' and is_starting then return false end
-take(ARGV[1], job[4], job[1] + 1, now, tonumber(ARGV[3]))
+local lease_end = whole(now + ARGV[3])
+take(ARGV[1], whole(job[1] + 1), lease_end)
+set_due(job[4], {lease_end, ARGV[1]})
 return {job[1] + 1, job[2], job[3], job[4], now}

@@ -53,8 +53,17 @@ local function hurry(beats, lane, want, slack, now)
   beats[#beats + 1] = {lane, beat, math.max(want - now, 0)}
 end
 
--- Gives a job to the caller until its lease runs out.
-local function take(id, lane, number, now, lease_ms)
-  redis.call('HSET', job_key(id), 'take', number, 'held_until', now + lease_ms)
-  redis.call('ZADD', due_key(lane), now + lease_ms, id)
+-- Redis writes a Lua number as a float, which takes as long as the command itself.
+local function whole(number) return string.format('%d', number) end
+
+-- Sets when jobs are due: {time, job, time, job…}, as strings.
+local function set_due(lane, times)
+  for n = 1, #times, 1000 do -- as much as `unpack` can surely take
+    redis.call('ZADD', due_key(lane), unpack(times, n, math.min(n + 999, #times)))
+  end
+end
+
+-- Gives a job to the caller until its lease runs out; it is then due again.
+local function take(id, number, lease_end)
+  redis.call('HSET', job_key(id), 'take', number, 'held_until', lease_end)
 end

@@ -25,7 +25,8 @@ at = at + math.floor((now - at) / step) * step
 
 local later = redis.call('ZRANGEBYSCORE', due_key(lane), at + step, '+inf',
   'WITHSCORES', 'LIMIT', 0, 1)
-local jobs, anybody_watches = {}, false
+local jobs, held, anybody_watches = {}, {}, false
+local lease_end = whole(now + lease_ms)
 local due = redis.call('ZRANGEBYSCORE', due_key(lane), '-inf', '(' .. at + step,
   'WITHSCORES')
 for n = 1, #due, 2 do
@@ -34,7 +35,9 @@ for n = 1, #due, 2 do
     'take', 'snapshot', 'contact', 'watched_until', 'told_at')
   if job[1] then
     local number, watched = job[1] + 1, tonumber(job[4]) > now
-    take(id, lane, number, now, lease_ms)
+    take(id, whole(number), lease_end)
+    held[#held + 1] = lease_end
+    held[#held + 1] = id
     moment = moment + math.max(math.floor((now - moment) / interval), 0) * interval
     jobs[#jobs + 1] = {id, number, job[2], job[3], watched and 1 or 0,
       tonumber(job[5]), moment}
@@ -43,6 +46,7 @@ for n = 1, #due, 2 do
     redis.call('ZREM', due_key(lane), id)
   end
 end
+set_due(lane, held)
 
 local soonest = math.min(tonumber(later[2] or at + idle),
   at + (anybody_watches and interval or idle))
