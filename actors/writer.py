@@ -15,7 +15,7 @@ from .store import Beat, Change, Contact, Store, Taken
 
 Outcome = Callable[[Job], Job]
 
-GATHER_S = 0.02  # what comes so soon after a write waits for the next
+GATHER_S = 0.01  # what comes so soon after a write waits for the next
 REFRESH_MS = 1900  # a watched job that stays the same is told again this often
 RETRY_S = 0.3
 
