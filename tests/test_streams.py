@@ -1,4 +1,4 @@
-"""One truth over both transports, over real sockets, with clients that are not ours."""
+"""One truth over all three transports, over real sockets, with others' clients."""
 
 from __future__ import annotations
 
@@ -53,6 +53,22 @@ async def over_events(
             yield snapshot
 
 
+async def over_long_poll(
+    stack: Stack, job: str, cookie: str
+) -> AsyncIterator[dict[str, Any]]:
+    revision, finished = 0, False
+    headers = {"Cookie": cookie}
+    async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as client:
+        while not finished:
+            path = f"/jobs/{job}?after={revision}&wait=3"
+            snapshot = (await client.get(path, headers=headers)).json()
+            revision, finished = snapshot["revision"], snapshot["finished"]
+            yield snapshot
+
+
+TRANSPORTS = [over_websocket, over_events, over_long_poll]
+
+
 async def start(stack: Stack, **params: object) -> tuple[str, str]:
     """Start a counter; returns the job and the visitor's cookie."""
     async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as client:
@@ -62,7 +78,7 @@ async def start(stack: Stack, **params: object) -> tuple[str, str]:
         return answer.json()["job"], cookie
 
 
-@pytest.mark.parametrize("follow", [over_websocket, over_events])
+@pytest.mark.parametrize("follow", TRANSPORTS)
 async def test_a_job_is_followed_to_its_end(stack: Stack, follow: Follow) -> None:
     job, cookie = await start(stack, seconds=2)
 
@@ -79,7 +95,7 @@ async def test_a_job_is_followed_to_its_end(stack: Stack, follow: Follow) -> Non
     assert told[-1]["complete"] is True
 
 
-@pytest.mark.parametrize("follow", [over_websocket, over_events])
+@pytest.mark.parametrize("follow", TRANSPORTS)
 async def test_what_goes_wrong_at_the_backend_is_told(
     stack: Stack, follow: Follow
 ) -> None:
@@ -92,7 +108,7 @@ async def test_what_goes_wrong_at_the_backend_is_told(
     assert told[-1]["error"] == {"code": "backend_failed", "message": "gave up at 30"}
 
 
-@pytest.mark.parametrize("follow", [over_websocket, over_events])
+@pytest.mark.parametrize("follow", TRANSPORTS)
 async def test_a_backend_that_goes_backwards_is_not_believed(
     stack: Stack, follow: Follow
 ) -> None:

@@ -10,12 +10,14 @@ from quart import Blueprint, Response, jsonify, request
 
 from actors import Job, Status
 from actors.backends import BackendError, ResultFile
+from actors.store import Snapshot
 
 from .desk import desk
 from .pages import job_page
 from .problems import Problem, wants_html
 from .reading import fitted, parsed
 from .visiting import visitor
+from .waiting import Wait, newer
 
 MOST_PER_PAGE = 100
 # Shown in the page; anything else that a third party made is only for download.
@@ -62,7 +64,7 @@ async def list_jobs() -> Response:
 async def show_job(job: str) -> Response:
     if wants_html():
         return await job_page(job)
-    snapshot = await desk().snapshot(visitor(), job)
+    snapshot = await _snapshot(job, Wait.read(request.args))
     response = _answer(snapshot.data)
     response.set_etag(str(snapshot.revision))
     if request.if_none_match.contains_weak(str(snapshot.revision)):
@@ -101,6 +103,15 @@ async def show_result(job: str) -> Response:
 @api.get("/backends")
 async def list_backends() -> Response:
     return jsonify(backends=desk().catalogue())
+
+
+async def _snapshot(job: str, wait: Wait | None) -> Snapshot:
+    """The job as it is now, or as it is when something newer comes."""
+    if wait:
+        await desk().check_owner(visitor(), [job])
+        if snapshot := await newer(desk().feed, job, wait):
+            return snapshot
+    return await desk().snapshot(visitor(), job)
 
 
 async def _result(job: Job) -> AsyncIterator[ResultFile | bytes]:
