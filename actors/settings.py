@@ -33,6 +33,7 @@ class Settings:
     allowed_origins: frozenset[str]
     max_active_jobs: int
     limits: bool
+    drain_s: int
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -62,6 +63,7 @@ class Settings:
             allowed_origins=_origins(environ, "PROGROCK_ALLOWED_ORIGINS"),
             max_active_jobs=_integer(environ, "PROGROCK_MAX_ACTIVE_JOBS", 20, 1),
             limits=_choice(environ, "PROGROCK_LIMITS", ("on", "off")) == "on",
+            drain_s=_integer(environ, "PROGROCK_DRAIN_S", 10, 1, 3600),
         )
 
 

@@ -47,6 +47,7 @@ def test_only_redis_must_be_told() -> None:
         allowed_origins=frozenset(),
         max_active_jobs=20,
         limits=True,
+        drain_s=10,
     )
 
 
@@ -75,6 +76,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         *("PROGROCK_ENV", "PROGROCK_DEFAULT_BACKEND", "PROGROCK_POLL_INTERVAL_MS"),
         *("PROGROCK_IDLE_INTERVAL_MS", "PROGROCK_JOB_TTL_S", "PROGROCK_API_TOKENS"),
         *("PROGROCK_ALLOWED_ORIGINS", "PROGROCK_MAX_ACTIVE_JOBS", "PROGROCK_LIMITS"),
+        "PROGROCK_DRAIN_S",
     )
 
     assert Settings.read(REDIS | dict.fromkeys(names, "")) == Settings.read(REDIS)
@@ -91,6 +93,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PROGROCK_IDLE_INTERVAL_MS", "200", "idle_interval_ms", 200),
         ("PROGROCK_JOB_TTL_S", "1", "job_ttl_s", 1),
         ("PROGROCK_MAX_ACTIVE_JOBS", "1", "max_active_jobs", 1),
+        ("PROGROCK_DRAIN_S", "1", "drain_s", 1),
         ("PROGROCK_LIMITS", "off", "limits", False),
         ("PROGROCK_LIMITS", "on", "limits", True),
         ("PROGROCK_ENV", "production", "development", False),
@@ -148,7 +151,7 @@ def test_a_slow_poll_makes_the_idle_one_no_faster() -> None:
             (name, text)
             for name in (
                 *("PORT", "PROGROCK_POLL_INTERVAL_MS", "PROGROCK_IDLE_INTERVAL_MS"),
-                *("PROGROCK_JOB_TTL_S", "PROGROCK_MAX_ACTIVE_JOBS"),
+                *("PROGROCK_JOB_TTL_S", "PROGROCK_MAX_ACTIVE_JOBS", "PROGROCK_DRAIN_S"),
             )
             for text in ("-1", "text", "1.5", "1e3", "9" * 30, "two\nlines")
         ),
@@ -156,6 +159,8 @@ def test_a_slow_poll_makes_the_idle_one_no_faster() -> None:
         *(("PROGROCK_IDLE_INTERVAL_MS", text) for text in ("0", "199")),
         ("PROGROCK_JOB_TTL_S", "0"),
         ("PROGROCK_MAX_ACTIVE_JOBS", "0"),
+        ("PROGROCK_DRAIN_S", "0"),
+        ("PROGROCK_DRAIN_S", "3601"),
         ("PORT", "65536"),
         ("PROGROCK_LIMITS", "maybe"),
         ("PROGROCK_LIMITS", "o\nff"),

@@ -11,14 +11,13 @@ from actors.connection import connect
 from actors.settings import Settings, settings as from_environment
 from actors.store import Store
 
-from . import pages as page_routes, problems, visiting
+from . import hypercorn_patch, pages as page_routes, problems, visiting
 from .access import Access
 from .api import api
 from .desk import Desk
 from .events import events
 from .feed import Feed
 from .health import health
-from .hypercorn_patch import turn_off_deflate
 from .pages import pages
 from .socket import socket
 
@@ -29,7 +28,7 @@ MOST_BODY_BYTES = 64 * 1024
 
 def create_app(settings: Settings = from_environment) -> Quart:
     """Make the application; raises SettingError where a setting makes no sense."""
-    turn_off_deflate()
+    hypercorn_patch.apply()
     app = Quart(__name__, template_folder="../templates", static_folder="../static")
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's

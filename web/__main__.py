@@ -14,18 +14,17 @@ import sys
 
 import uvloop
 from hypercorn.asyncio import serve
-from hypercorn.config import Config
 from quart import Quart
 
 from actors import connection
 from actors.memory import calm_garbage_collector
 from actors.settings import settings
 
-from . import MOST_BODY_BYTES, create_app
+from . import create_app
 from .desk import Desk
+from .listening import Listening, allow_many_files
 
-DRAIN_S = 5
-LAST_RESORT_S = 10
+NOTICE_S = 0.5  # in which balancers see that this process is not ready
 
 
 def main() -> None:
@@ -36,6 +35,7 @@ def main() -> None:
     connection.require(settings.redis_url, "REDIS_URL")
     connection.require(settings.broker_url, "BROKER_URL")
     calm_garbage_collector()
+    allow_many_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(app))
 
@@ -52,27 +52,16 @@ async def _serve(app: Quart) -> None:
         await _drain(desk)
 
     try:
-        await serve(app, _config(), shutdown_trigger=drained)
+        await serve(app, Listening(settings), shutdown_trigger=drained)
     except OSError as error:
         sys.exit(f"PORT {settings.port}: cannot listen there ({error.strerror}).")
 
 
-def _config() -> Config:
-    config = Config()
-    config.bind = [f"0.0.0.0:{settings.port}"]
-    config.backlog = 2048
-    config.errorlog = logging.getLogger("hypercorn.error")
-    config.graceful_timeout = 1
-    config.shutdown_timeout = 5
-    config.keep_alive_timeout = 95  # longer than a proxy keeps its own connections
-    config.websocket_max_message_size = MOST_BODY_BYTES
-    return config
-
-
 async def _drain(desk: Desk) -> None:
     # A stalled reader can hold Hypercorn's own end for ever.
-    asyncio.get_running_loop().call_later(LAST_RESORT_S, os._exit, 0)
-    await desk.feed.drain(DRAIN_S)
+    asyncio.get_running_loop().call_later(settings.drain_s, os._exit, 0)
+    notice_s = min(NOTICE_S, settings.drain_s / 4)
+    await desk.feed.drain(settings.drain_s / 2, notice_s)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from .visiting import visitor
 
 HEARTBEAT_S = 20
 MOST_JOBS = 500
-DRAIN_SPREAD_MS = 3000
+COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
 # Clients send this back when all that they named has ended and they have seen it.
 END_ID = "end"
 
@@ -55,8 +55,8 @@ async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
         await feed.join(subscriber, jobs)
         while subscriber.follows:
             woken = await subscriber.wait(HEARTBEAT_S)
-            if feed.draining:
-                yield b"retry: %d\n\n" % random.randint(0, DRAIN_SPREAD_MS)
+            if feed.ending:
+                yield b"retry: %d\n\n" % random.randint(*COME_BACK_MS)
                 return
             if woken:
                 yield _chunk(*feed.take(subscriber))

@@ -98,7 +98,8 @@ class Feed:
         self._closed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.connected = False
-        self.draining = False
+        self.draining = False  # nobody is let in
+        self.ending = False  # and everybody is told to leave
 
     async def __aenter__(self) -> Feed:
         self._tasks = [
@@ -117,7 +118,7 @@ class Feed:
         """A place in the hub, given up for certain on leaving."""
         subscriber = Subscriber()
         self._open.add(subscriber)
-        if self.draining:  # since the stream was let in
+        if self.ending:  # since the stream was let in
             subscriber.interrupt()
         try:
             yield subscriber
@@ -136,9 +137,14 @@ class Feed:
         """Who follows a job."""
         return frozenset(self._subscribers.get(job, ()))
 
-    async def drain(self, patience_s: float) -> None:
-        """Have every stream end, and wait for them, but not for ever."""
+    async def drain(self, patience_s: float, notice_s: float = 0) -> None:
+        """Have every stream end, and wait for them, but not for ever.
+
+        For the time of notice readiness has said so, and nobody has been let in.
+        """
         self.draining = True
+        await asyncio.sleep(notice_s)
+        self.ending = True
         for subscriber in self._open:
             subscriber.interrupt()
         try:

@@ -1,20 +1,46 @@
-"""Turns permessage-deflate off, for which Hypercorn has no switch.
+"""Two things about WebSockets for which Hypercorn has no switch.
 
-It would cost 90 KiB for every connection and twice the CPU for every frame, and
-browsers always offer it (Hypercorn's issue 307). A test notices when the name has gone.
+permessage-deflate would cost 90 KiB for every connection and twice the CPU for every
+frame, and browsers always offer it (Hypercorn's issue 307). And a message over the
+limit is announced as such, but goes on being kept for as long as it comes.
+Tests notice when a name has gone.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from hypercorn.protocol import ws_stream
+from hypercorn.protocol import h2, h11, ws_stream
+from hypercorn.protocol.events import Data, Event, StreamClosed
+
+FAREWELL_S = 1  # in which a client may read why it is closed
 
 
-def turn_off_deflate() -> None:
-    """Have Hypercorn accept no WebSocket extension."""
+def apply() -> None:
+    """Accept no extension, and no more of a message that is too large."""
     setattr(ws_stream, "server_extensions_handshake", _accept_none)  # noqa: B010  # not exported
+    for protocol in (h11, h2):
+        setattr(protocol, "WSStream", BoundedStream)  # noqa: B010  # not exported
 
 
 def _accept_none(*_: Any) -> None:
     return None
+
+
+class BoundedStream(ws_stream.WSStream):
+    """A WebSocket that ends with a message that is too large."""
+
+    _overflowed = False
+
+    async def handle(self, event: Event) -> None:
+        if self._overflowed and isinstance(event, Data):
+            return  # read, for else the reason would be lost with it, and dropped
+        await super().handle(event)
+        if not self._overflowed and self.buffer.length > self.buffer.max_length:
+            self._overflowed = True
+            self.buffer.clear()
+            self.task_group.spawn(self._end)
+
+    async def _end(self) -> None:
+        await self.context.sleep(FAREWELL_S)
+        await self.send(StreamClosed(stream_id=self.stream_id))

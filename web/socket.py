@@ -18,11 +18,14 @@ from .problems import Problem, no_such_job, unavailable
 from .reading import fitted, parsed
 
 HEARTBEAT_S = 20
-DRAIN_SPREAD_MS = 3000
+COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
 MOST_WATCHED = 5000
 # A client may send so many messages at once, and so many a second in the long run.
 BURST = 300
 PER_SECOND = 100
+
+COST_BYTES = 1024  # a long message costs as much as several
+FAREWELL_S = 1  # in which a client may read why it is closed
 
 CLOSE_FLOOD = 1008
 CLOSE_RESTART = 1012
@@ -63,12 +66,12 @@ async def prog() -> None:
         conversation = Conversation(desk(), visitor, subscriber, batches)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(conversation.tell())
-                tasks.create_task(conversation.listen())
+                for work in (conversation.tell, conversation.listen, conversation.obey):
+                    tasks.create_task(work())
         except* Leave as leaving:
             leave = leaving.exceptions[0]
             assert isinstance(leave, Leave)
-            await websocket.close(leave.code)
+            await _close(leave.code)
 
 
 class Conversation:
@@ -82,13 +85,14 @@ class Conversation:
         self._subscriber = subscriber
         self._batches = batches
         self._allowance = Allowance()
+        self._asked: asyncio.Queue[str | bytes] = asyncio.Queue(BURST)
 
     async def tell(self) -> None:
         """Send what is new as it comes, and a heartbeat when nothing does."""
         while True:
             woken = await self._subscriber.wait(HEARTBEAT_S)
-            if self._desk.feed.draining:
-                pause_ms = random.randint(0, DRAIN_SPREAD_MS)
+            if self._desk.feed.ending:
+                pause_ms = random.randint(*COME_BACK_MS)
                 await _send({"reconnect_in_ms": pause_ms})
                 raise Leave(CLOSE_RESTART)
             if woken:
@@ -97,12 +101,21 @@ class Conversation:
                 await _send({"heartbeat": True})
 
     async def listen(self) -> None:
-        """Do what the client asks, one thing after the other."""
+        """Take what comes at once, so that a flood is noticed while Redis is slow."""
         while True:
             frame = await websocket.receive()
-            if self._desk.settings.limits and not self._allowance.spend():
+            if self._desk.settings.limits and not self._may_ask(frame):
                 raise Leave(CLOSE_FLOOD)
-            await self._answer(frame)
+            await self._asked.put(frame)
+
+    async def obey(self) -> None:
+        """Do what the client asks, one thing after the other."""
+        while True:
+            await self._answer(await self._asked.get())
+
+    def _may_ask(self, frame: str | bytes) -> bool:
+        cost = 1 + len(frame or b"") // COST_BYTES  # an empty one may come as None
+        return self._allowance.spend(cost) and not self._asked.full()
 
     async def _tell_news(self) -> None:
         news, gone = self._desk.feed.take(self._subscriber)
@@ -168,16 +181,16 @@ class Conversation:
 
 
 class Allowance:
-    """How many messages a client may still send: a bucket that fills up again."""
+    """How much a client may still send: a bucket that fills up again."""
 
     def __init__(self) -> None:
         self._left = float(BURST)
         self._at = time.monotonic()
 
-    def spend(self) -> bool:
-        """Take one; False where none is left."""
+    def spend(self, cost: int) -> bool:
+        """Take some; False where so many are not left."""
         now = time.monotonic()
-        self._left = min(BURST, self._left + (now - self._at) * PER_SECOND) - 1
+        self._left = min(BURST, self._left + (now - self._at) * PER_SECOND) - cost
         self._at = now
         return self._left >= 0
 
@@ -200,6 +213,21 @@ def _named(message: Message) -> str:
     if message.job is None:
         raise Problem(422, "no_job", "Say which job: the message has no `job`.")
     return message.job
+
+
+async def _close(code: int) -> None:
+    """Close and read on: what is left unread would destroy the reason on its way."""
+    reading = asyncio.create_task(_read_on())
+    try:
+        await websocket.close(code)
+        await asyncio.sleep(FAREWELL_S)
+    finally:
+        reading.cancel()
+
+
+async def _read_on() -> None:
+    while True:
+        await websocket.receive()
 
 
 async def _send(frame: dict[str, Any]) -> None:

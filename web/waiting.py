@@ -36,7 +36,7 @@ async def newer(feed: Feed, job: str, wait: Wait) -> Snapshot | None:
     until = loop.time() + wait.seconds
     async with feed.subscribe() as subscriber:
         await feed.join(subscriber, {job: wait.after})
-        while subscriber.follows and not feed.draining:
+        while subscriber.follows and not feed.ending:
             if not await subscriber.wait(until - loop.time()):
                 return None
             for snapshot in feed.take(subscriber)[0]:
