@@ -18,6 +18,7 @@ from .desk import Desk
 from .events import events
 from .feed import Feed
 from .health import health
+from .leftovers import Leftovers
 from .pages import pages
 from .socket import socket
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings = from_environment) -> Quart:
     problems.install(app)
     visiting.install(app)
     page_routes.install(app)
+    app.asgi_app = Leftovers(app.asgi_app)  # type: ignore[method-assign]  # Quart's own way
     _furnish(app, settings)
     return app
 
