@@ -93,6 +93,11 @@ class Watcher:
         self.told.append(snapshot)
         self.at_s.append(time.monotonic())
 
+    async def has_heard(self, revision: int) -> None:
+        """Return as soon as so new a snapshot has come."""
+        while not (self.told and self.told[-1]["revision"] >= revision):
+            await asyncio.sleep(0.002)
+
     @property
     def gaps_s(self) -> list[float]:
         return [b - a for a, b in zip(self.at_s, self.at_s[1:], strict=False)]
