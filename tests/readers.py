@@ -29,6 +29,13 @@ def events(web: Web, job: str) -> socket.socket:
     return reader
 
 
+def waiting(web: Web, job: str) -> socket.socket:
+    """Wait for a job's next change by long poll."""
+    reader = _connected(web)
+    reader.sendall(_request(f"/jobs/{job}?after=1&wait=25"))
+    return reader
+
+
 def watching(web: Web, job: str) -> socket.socket:
     """Watch a job over a WebSocket, and read nothing but the handshake."""
     reader = shaken(web)

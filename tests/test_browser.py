@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import (
@@ -18,6 +19,7 @@ from playwright.sync_api import (
 
 from dev.processes import Stack
 
+from . import proxies
 from .conftest import missing
 
 QUIET = [
@@ -115,6 +117,22 @@ def test_where_websockets_are_blocked_the_events_carry_it(page: Page) -> None:
     values = bar_values(page, at_least=4)
     assert len(values) >= 4
     expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
+
+
+def test_where_a_proxy_blocks_websockets_the_events_carry_it(
+    browser: Browser, stack: Stack, tmp_path: Path
+) -> None:
+    blocked = {proxies.UPGRADE: ""}
+    with proxies.nginx(tmp_path, [stack.port], blocked) as url:
+        context = browser.new_context(base_url=url)
+        page = context.new_page()
+        start(page, "counter", seconds=4)
+
+        expect(field(page, "transport")).to_have_text(
+            "Server-Sent Events", timeout=PATIENCE_MS
+        )
+        expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
+        context.close()
 
 
 def test_a_render_ends_with_its_picture_on_the_page(page: Page) -> None:

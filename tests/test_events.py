@@ -179,6 +179,7 @@ async def test_who_has_seen_the_end_gets_204(client: _Client, store: Store) -> N
     assert await answer(client, path, **{"Last-Event-ID": f"{job.job}:2"}) == 204
     assert await answer(client, path, **{"Last-Event-ID": "end"}) == 204
     assert await answer(client, f"{path}&last_event_id=end") == 204
+    assert await answer(client, f"{path}&lastEventId=end") == 204
 
 
 async def test_of_several_ends_each_is_told_before_the_204(

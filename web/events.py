@@ -82,8 +82,13 @@ def _event(snapshot: Snapshot) -> bytes:
 
 
 def _last_event_id() -> str:
-    given = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
-    return given or ""
+    query = request.args
+    given = (
+        request.headers.get("Last-Event-ID"),
+        query.get("last_event_id"),
+        query.get("lastEventId"),  # what reconnecting-eventsource from npm sends
+    )
+    return next(filter(None, given), "")
 
 
 def _revision(last_event_id: str, job: str) -> int:
