@@ -42,12 +42,12 @@ class Web:
         return rss
 
     def peers(self) -> set[int]:
-        """The ports of those whom it takes for connected."""
+        """The ports of those to whom it holds a connection."""
         found = psutil.Process(self.process.pid).net_connections("tcp")
         return {
             each.raddr.port
             for each in found
-            if each.laddr.port == self.port and each.status == psutil.CONN_ESTABLISHED
+            if each.raddr and each.laddr.port == self.port
         }
 
 

@@ -1,8 +1,9 @@
-"""Two things about WebSockets for which Hypercorn has no switch.
+"""Three things about connections for which Hypercorn has no switch.
 
 permessage-deflate would cost 90 KiB for every connection and twice the CPU for every
-frame, and browsers always offer it (Hypercorn's issue 307). And a message over the
-limit is announced as such, but goes on being kept for as long as it comes.
+frame, and browsers always offer it (Hypercorn's issue 307). A message over the limit is
+announced as such, but goes on being kept for as long as it comes. And a client that
+has closed an idle connection would be held for as long as one that has not.
 Tests notice when a name has gone.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypercorn.asyncio import run, tcp_server
 from hypercorn.protocol import h2, h11, ws_stream
 from hypercorn.protocol.events import Data, Event, StreamClosed
 
@@ -17,10 +19,11 @@ FAREWELL_S = 1  # in which a client may read why it is closed
 
 
 def apply() -> None:
-    """Accept no extension, and no more of a message that is too large."""
+    """Accept no extension and no more of what is too large, and hold nobody."""
     setattr(ws_stream, "server_extensions_handshake", _accept_none)  # noqa: B010  # not exported
     for protocol in (h11, h2):
         setattr(protocol, "WSStream", BoundedStream)  # noqa: B010  # not exported
+    setattr(run, "TCPServer", PromptServer)  # noqa: B010  # not exported
 
 
 def _accept_none(*_: Any) -> None:
@@ -44,3 +47,11 @@ class BoundedStream(ws_stream.WSStream):
     async def _end(self) -> None:
         await self.context.sleep(FAREWELL_S)
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+class PromptServer(tcp_server.TCPServer):
+    """A connection that ends when its client has ended it."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
