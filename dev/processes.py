@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -67,7 +67,12 @@ class Process:
         os.killpg(self.popen.pid, signum)
 
     def end(self) -> None:
-        """Stop it; if it does not, kill it and say so."""
+        """Stop it; if it does not, kill it and say so. Nothing of it stays.
+
+        Once is enough, and a second time its pid might be somebody else's.
+        """
+        if self._log.closed:
+            return
         if self.popen.poll() is None:
             self.popen.terminate()
             try:
@@ -75,6 +80,8 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.signal_group(signal.SIGKILL)
                 raise AssertionError(f"It did not stop:\n{self.log()}") from None
+        with suppress(ProcessLookupError):
+            self.signal_group(signal.SIGKILL)  # what one that was killed has left
         self._log.close()
 
 
