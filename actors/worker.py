@@ -103,19 +103,29 @@ class Signals(Middleware):
 
 
 class ThreadWatch(Middleware):
-    """Ends a process that has lost a thread: its supervisor starts a whole one."""
+    """Ends a process that has lost a thread or its master.
+
+    Its supervisor starts a whole one. It knows only the master, so without this a
+    worker whose master was killed would go on beside the new one, for ever.
+    """
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
 
     def after_worker_boot(self, broker: Any, worker: Any) -> None:
-        threading.Thread(target=self._watch, args=[worker], daemon=True).start()
+        threading.Thread(
+            target=self._watch, args=[worker, os.getppid()], daemon=True
+        ).start()
 
     def before_worker_shutdown(self, broker: Any, worker: Any) -> None:
         self._stopped.set()
 
-    def _watch(self, worker: Any) -> None:
+    def _watch(self, worker: Any, master: int) -> None:
         while not self._stopped.wait(1):
+            if os.getppid() != master:
+                logger.critical("The master has died, so this process stops.")
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             for thread in (*worker.workers, *worker.consumers.values()):
                 if not thread.is_alive():
                     logger.critical("%s has died, so this process ends.", thread)

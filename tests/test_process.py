@@ -133,6 +133,14 @@ def test_a_worker_told_to_stop_twice_hands_its_jobs_on(own_stack: Stack) -> None
         )
 
 
+def test_a_worker_whose_master_was_killed_stops_by_itself(own_stack: Stack) -> None:
+    children = psutil.Process(own_stack.worker.pid).children(recursive=True)
+
+    own_stack.worker.popen.kill()
+
+    wait_for(lambda: not any(child.is_running() for child in children), timeout_s=10)
+
+
 def test_a_backend_that_is_down_fails_the_job_with_a_sentence(
     own_stack: Stack,
 ) -> None:
