@@ -9,12 +9,14 @@ it holds. The wait is the client's: Redis ends a blocked call up to 100 ms late.
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
+import dramatiq.worker
 import redis
 import uvloop
 from dramatiq import Message
@@ -30,6 +32,7 @@ from redis.retry import Retry
 from .settings import settings
 
 LOST = (redis.ConnectionError, redis.TimeoutError)
+RESTART_S = 0.3
 MOST_RINGS = 8
 FULL_S = 0.005
 RECLAIM_CHUNK = 500
@@ -207,6 +210,11 @@ class UvLoop(AsyncIO):
         thread.start(timeout=5.0)
         set_event_loop_thread(thread)
 
+
+# A consumer that has lost Redis is started again after this; Dramatiq waits 3 s, in
+# which nothing is polled. It has read its variable before anybody could set it here.
+if "dramatiq_restart_delay" not in os.environ:
+    dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = RESTART_S
 
 broker = connect(settings.broker_url, [UvLoop()])
 dramatiq.set_broker(broker)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import dramatiq
+import dramatiq.worker
 import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
@@ -153,6 +154,17 @@ def test_a_consumer_that_is_idle_asks_little(
     assert 0 < sum(asked.values()) <= 10
 
 
+def test_a_consumer_that_was_cut_off_is_back_at_once(
+    bakery: Bakery, clean_redis: redis.Redis
+) -> None:
+    with bakery.open():
+        cut = time.monotonic()
+        clean_redis.client_kill_filter(_type="normal", skipme=True)
+        bakery.bake.send("loaf")
+
+        assert bakery.when("loaf") - cut < 1.5
+
+
 def test_messages_survive_an_outage() -> None:
     with embedded(append_only=True) as server:
         bakery = Bakery(server.url)
@@ -254,6 +266,10 @@ def test_dramatiq_still_has_the_private_parts_that_are_built_on(
     assert consumer.outstanding_message_count == 0
     for name in ("do_fetch", "do_requeue", "consumer_class", "broker_id"):
         assert hasattr(bakery.broker, name)
+    assert dramatiq.worker.CONSUMER_RESTART_DELAY_SECS < 1
+    assert "time.sleep(CONSUMER_RESTART_DELAY_SECS)" in inspect.getsource(
+        dramatiq.worker
+    )
     assert "consumer_class(self" in inspect.getsource(RedisBroker.consume)
 
 
