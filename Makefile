@@ -5,7 +5,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 TSC = npx --yes --package typescript@5.9 tsc
 
-.PHONY: run install test check bench clean
+.PHONY: run install test check bench faults clean
 
 run: install
 	@exec $(BIN)/python -m dev
@@ -29,6 +29,9 @@ check: install
 
 bench: install
 	$(BIN)/python -m bench
+
+faults: install
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

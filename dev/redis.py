@@ -69,6 +69,19 @@ class Server:
         """End it as the kernel would."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Have it stand still, with its connections open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def forget(self) -> None:
+        """Remove what a killed one would remember."""
+        for file in self._folder.glob("appendonly*"):
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+
     def wait_for_clients_to_leave(self) -> None:
         """Return when nobody is connected, or when that has taken too long."""
         deadline = time.monotonic() + CLIENTS_MAY_TAKE_S
@@ -92,6 +105,10 @@ class Server:
         append_only = "yes" if self._append_only else "no"
         return [
             *("--dir", str(self._folder), "--save", "", "--appendonly", append_only),
+            # As it comes, what was acknowledged is held back for up to two seconds
+            # while the disk is busy, and a kill loses it. So each write goes to the
+            # kernel at once, which no kill can take it from.
+            *("--appendfsync", "no"),
             *("--maxmemory-policy", "noeviction", "--loglevel", "warning"),
         ]
 

@@ -1,0 +1,110 @@
+"""What all readers of the feed were told, and every breach of its promises in it.
+
+A revision has one content, the next one is one higher, progress does not go down, and
+after a terminal state nothing comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+Breach = Literal["lost", "duplicate", "revision", "poll", "late", "crash"]
+
+# A poll that hears nothing new makes no revision, yet whoever reads the job then is
+# told when its backend was last heard.
+_OBSERVED_AT = re.compile(rb'"observed_at":("[^"]*"|null)')
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a job failed."""
+
+    code: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """As much of a snapshot as is checked."""
+
+    job: str
+    status: str
+    revision: int
+    finished: bool
+    progress: float | None = None
+    reachable: bool = True
+    started_at: str | None = None
+    error: Problem | None = None
+
+
+decode = msgspec.json.Decoder(Snapshot).decode
+
+
+@dataclass(slots=True)
+class Reader:
+    """One reader of the feed, and what it was told last of each job.
+
+    A `recorder` hears all of Redis's channel, so it misses no revision; the others may
+    be shown the newest only.
+    """
+
+    name: str
+    recorder: bool = False
+    last: dict[str, Snapshot] = field(default_factory=dict)
+    interrupted: set[str] = field(default_factory=set)
+
+    def reconnected(self) -> None:
+        """Something may have been said that this reader did not hear."""
+        self.interrupted = set(self.last)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Every revision of every job, and what was wrong with any."""
+
+    fault: str = "none"
+    breaches: list[tuple[str, Breach, str]] = field(default_factory=list)
+    _contents: dict[tuple[str, int], int] = field(default_factory=dict)  # as hashes
+
+    def breach(self, breach: Breach, sentence: str) -> None:
+        """Note a promise that was not kept, under the present fault."""
+        self.breaches.append((self.fault, breach, sentence))
+
+    def count(self, fault: str) -> Counter[Breach]:
+        """How many breaches there were under a fault."""
+        return Counter(breach for name, breach, _ in self.breaches if name == fault)
+
+    def read(self, reader: Reader, data: bytes) -> Snapshot:
+        """Note what a reader was told."""
+        snapshot = decode(data)
+        self._check_content(reader, snapshot, data)
+        if before := reader.last.get(snapshot.job):
+            self._check_order(reader, before, snapshot)
+        reader.last[snapshot.job] = snapshot
+        reader.interrupted.discard(snapshot.job)
+        return snapshot
+
+    def _check_content(self, reader: Reader, snapshot: Snapshot, data: bytes) -> None:
+        content = _OBSERVED_AT.sub(b"", data)
+        which = (snapshot.job, snapshot.revision)
+        if self._contents.setdefault(which, hash(content)) != hash(content):
+            sentence = f"{_which(reader, snapshot)} has a second content: {snapshot}"
+            self.breach("duplicate", sentence)
+
+    def _check_order(self, reader: Reader, before: Snapshot, now: Snapshot) -> None:
+        interrupted = now.job in reader.interrupted
+        step = now.revision - before.revision
+        if step < 0 or (step == 0 and not interrupted):
+            self.breach("revision", f"{_which(reader, now)} came after {before}")
+        if step > 1 and reader.recorder and not interrupted:
+            self.breach("revision", f"{_which(reader, now)} skips {step - 1}")
+        if (now.progress or 0) < (before.progress or 0):
+            self.breach("revision", f"{_which(reader, now)} went down from {before}")
+        if before.finished and step > 0:
+            self.breach("duplicate", f"{_which(reader, now)} follows the end, {before}")
+
+
+def _which(reader: Reader, snapshot: Snapshot) -> str:
+    return f"{reader.name}: revision {snapshot.revision} of job {snapshot.job}"

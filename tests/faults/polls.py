@@ -1,0 +1,62 @@
+"""When each job was polled, and whether two hands did it.
+
+Looked at only where nothing disturbs. A beat that comes late makes the pause after it
+shorter, since the next one keeps to the grid; so a pair of polls may be close now and
+then, but never overlap, and never come much more often than the interval in the long
+run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+INTERVAL_S = 0.2
+MOST_TIMES_AS_OFTEN = 1.25
+CLOSE_S = 0.06
+MOST_CLOSE = 0.4  # of the pauses: one late beat in a second, but no second chain
+
+
+@dataclass(slots=True)
+class Polls:
+    """Begin and end of the polls of each job."""
+
+    pauses_seen: int = 0  # nothing is proved by polls that were not
+    _polls: dict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def note(self, job: str, begun: float, ended: float) -> None:
+        """Note one poll."""
+        self._polls[job].append((begun, ended))
+
+    def faults(self, jobs: Iterable[str], begin: float, end: float) -> list[str]:
+        """Sentences about what is wrong with the polls in a quiet time."""
+        between = {
+            job: [poll for poll in self._polls[job] if begin <= poll[0] <= end]
+            for job in jobs
+        }
+        found = [fault for job in between for fault in _wrong(job, between[job])]
+        pauses = [
+            later[0] - earlier[0]
+            for polls in between.values()
+            for earlier, later in pairwise(sorted(polls))
+        ]
+        close = sum(pause < CLOSE_S for pause in pauses)
+        if close > MOST_CLOSE * len(pauses) + 1:
+            found.append(f"{close} of {len(pauses)} pauses were under {CLOSE_S} s")
+        self.pauses_seen += len(pauses)
+        most = (end - begin) / INTERVAL_S * MOST_TIMES_AS_OFTEN + 1
+        return found + [
+            f"job {job} was polled {len(polls)} times in {end - begin:.1f} s"
+            for job, polls in between.items()
+            if len(polls) > most
+        ]
+
+
+def _wrong(job: str, polls: list[tuple[float, float]]) -> Iterable[str]:
+    for earlier, later in pairwise(sorted(polls)):
+        if later[0] < earlier[1]:
+            yield f"job {job} was polled while it was being polled"

@@ -1,0 +1,41 @@
+"""Whether the end that a watcher saw of its job is one that the faults explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .ledger import Snapshot
+
+Outcome = Literal["watching", "ended", "gone", "lost"]
+
+
+@dataclass(slots=True)
+class Excuses:
+    """When something happened last that may cost a job its good end."""
+
+    redis_forgot_at: float = 0
+    backend_forgot_at: float = 0
+    backend_troubled_at: float = 0
+
+
+def wrong_end(
+    outcome: Outcome, last: Snapshot | None, accepted_at: float, excuses: Excuses
+) -> str | None:
+    """What is wrong with how a job, accepted at a time, ended for a watcher."""
+    if outcome == "gone":
+        return None if excuses.redis_forgot_at > accepted_at else "it is gone"
+    if outcome == "lost" or last is None or not last.finished:
+        return "no end of it was seen"
+    if last.error is None or _is_excused(last, last.error.code, accepted_at, excuses):
+        return None
+    return f"it failed with {last.error.code}"
+
+
+def _is_excused(
+    last: Snapshot, code: str, accepted_at: float, excuses: Excuses
+) -> bool:
+    """One that has started fails only where its backend has forgotten it."""
+    if code == "gone":
+        return excuses.backend_forgot_at > accepted_at
+    return last.started_at is None and excuses.backend_troubled_at > accepted_at
