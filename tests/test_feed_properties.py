@@ -69,7 +69,8 @@ class Reader:
         assert self._subscriber
         self.take()
         while not (self.told and self.told[-1].revision == revision):
-            assert await self._subscriber.wait(PATIENCE_S), "nothing came"
+            async with asyncio.timeout(PATIENCE_S):
+                await self._subscriber.wait()
             self.take()
 
 

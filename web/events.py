@@ -15,11 +15,11 @@ from .feed import Feed
 from .problems import Problem, unavailable
 from .visiting import visitor
 
-HEARTBEAT_S = 20
 MOST_JOBS = 500
 COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
 # Clients send this back when all that they named has ended and they have seen it.
 END_ID = "end"
+HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
 
 events = Blueprint("events", __name__)
 
@@ -54,14 +54,11 @@ async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
     async with feed.subscribe() as subscriber:
         await feed.join(subscriber, jobs)
         while subscriber.follows:
-            woken = await subscriber.wait(HEARTBEAT_S)
+            await subscriber.wait()
             if feed.ending:
                 yield b"retry: %d\n\n" % random.randint(*COME_BACK_MS)
                 return
-            if woken:
-                yield _chunk(*feed.take(subscriber))
-            else:
-                yield b"event: heartbeat\ndata: {}\n\n"
+            yield _chunk(*feed.take(subscriber)) or HEARTBEAT
             # A send that need not wait does not let others have the loop.
             await asyncio.sleep(0)
     yield f"id: {END_ID}\nevent: end\ndata: {{}}\n\n".encode()

@@ -22,6 +22,8 @@ PING_S = 2.0  # a silent Redis is asked whether it is there
 SILENCE_S = 5.0  # and taken for lost when it does not answer
 RETRY_S = 0.5
 ATTEND_S = 2.0
+HEARTBEAT_S = 20.0
+ROUNDS = 20  # in which the clock goes round once in a heartbeat
 READ_AT_ONCE = 500
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Subscriber:
         self._news: dict[str, Snapshot] = {}
         self._gone: set[str] = set()
         self._wake = asyncio.Event()
+        self._quiet_rounds = 0
 
     def follow(self, job: str) -> None:
         """Be open to a job, of which nothing is known yet."""
@@ -67,18 +70,20 @@ class Subscriber:
         """Have `wait` return though there is nothing new."""
         self._wake.set()
 
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait for news; False where none came in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            return False
+    def stay_quiet(self, most_rounds: int) -> None:
+        """Hear that time passes; after so many rounds without news, `wait` returns."""
+        self._quiet_rounds += 1
+        if self._quiet_rounds >= most_rounds:
+            self.interrupt()
+
+    async def wait(self) -> None:
+        """Wait for news, for a heartbeat to be due, or for the end of the feed."""
+        await self._wake.wait()
         self._wake.clear()
-        return True
 
     def take(self) -> tuple[list[Snapshot], set[str]]:
         """Hand over what is new, and the jobs that are no more."""
+        self._quiet_rounds = 0
         news, self._news = list(self._news.values()), {}
         gone, self._gone = self._gone, set()
         return news, gone
@@ -91,8 +96,9 @@ class Subscriber:
 class Feed:
     """All open streams of this process and the one connection that feeds them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._store = store
+        self._heartbeat_s = heartbeat_s
         self._subscribers: dict[str, set[Subscriber]] = {}
         self._open: set[Subscriber] = set()
         self._closed = asyncio.Event()
@@ -104,7 +110,11 @@ class Feed:
     async def __aenter__(self) -> Feed:
         self._tasks = [
             asyncio.create_task(work())
-            for work in (self._follow_forever, self._attend_forever)
+            for work in (
+                self._follow_forever,
+                self._attend_forever,
+                self._keep_time_forever,
+            )
         ]
         return self
 
@@ -247,6 +257,13 @@ class Feed:
                     await actors.attend(self._store, list(self._subscribers))
             except RedisError as error:
                 logger.info("Nobody could be told what is watched: %s.", error)
+
+    async def _keep_time_forever(self) -> None:
+        """One clock for all streams: a timer for each would be set with each update."""
+        while True:
+            await asyncio.sleep(self._heartbeat_s / ROUNDS)
+            for subscriber in list(self._open):
+                subscriber.stay_quiet(ROUNDS)
 
 
 def _tell(subscriber: Subscriber, job: str, snapshot: Snapshot | None) -> None:

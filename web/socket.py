@@ -17,7 +17,6 @@ from .feed import Subscriber
 from .problems import Problem, no_such_job, unavailable
 from .reading import fitted, parsed
 
-HEARTBEAT_S = 20
 COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
 MOST_WATCHED = 5000
 # A client may send so many messages at once, and so many a second in the long run.
@@ -90,15 +89,12 @@ class Conversation:
     async def tell(self) -> None:
         """Send what is new as it comes, and a heartbeat when nothing does."""
         while True:
-            woken = await self._subscriber.wait(HEARTBEAT_S)
+            await self._subscriber.wait()
             if self._desk.feed.ending:
                 pause_ms = random.randint(*COME_BACK_MS)
                 await _send({"reconnect_in_ms": pause_ms})
                 raise Leave(CLOSE_RESTART)
-            if woken:
-                await self._tell_news()
-            else:
-                await _send({"heartbeat": True})
+            await self._tell_news()
 
     async def listen(self) -> None:
         """Take what comes at once, so that a flood is noticed while Redis is slow."""
@@ -119,6 +115,8 @@ class Conversation:
 
     async def _tell_news(self) -> None:
         news, gone = self._desk.feed.take(self._subscriber)
+        if not news and not gone:
+            await _send({"heartbeat": True})
         if self._batches and len(news) > 1:
             await websocket.send(
                 f"[{','.join(snapshot.data.decode() for snapshot in news)}]"

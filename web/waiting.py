@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from actors.store import Snapshot
@@ -32,16 +33,15 @@ class Wait:
 
 async def newer(feed: Feed, job: str, wait: Wait) -> Snapshot | None:
     """Wait for a newer snapshot; None where none came, or where none can come."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + wait.seconds
     async with feed.subscribe() as subscriber:
         await feed.join(subscriber, {job: wait.after})
-        while subscriber.follows and not feed.ending:
-            if not await subscriber.wait(until - loop.time()):
-                return None
-            for snapshot in feed.take(subscriber)[0]:
-                if snapshot.revision > wait.after:
-                    return snapshot
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait.seconds):
+                while subscriber.follows and not feed.ending:
+                    await subscriber.wait()
+                    for snapshot in feed.take(subscriber)[0]:
+                        if snapshot.revision > wait.after:
+                            return snapshot
     return None
 
 
