@@ -10,10 +10,10 @@ import platform
 import sys
 from pathlib import Path
 
-from . import polling
+from . import feed, polling
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTS = {"polling": polling.measure}
+PARTS = {"polling": polling.measure, "feed": feed.measure}
 
 
 def main() -> None:
