@@ -148,7 +148,8 @@ async def test_whoever_comes_while_all_are_told_to_leave_is_told_at_once(
     await feed.drain(0)
 
     async with feed.subscribe() as late:
-        assert await late.wait(8)
+        async with asyncio.timeout(8):
+            await late.wait()
 
 
 async def test_leaving_leaves_nothing(feed: Feed, store: Store) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 
 from quart import Blueprint, Response, request
 
@@ -14,6 +15,7 @@ from .desk import desk
 from .feed import Feed
 from .problems import Problem, unavailable
 from .visiting import visitor
+from .wire import Wire, chunk, wire_of
 
 MOST_JOBS = 500
 COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
@@ -37,7 +39,8 @@ async def stream_events() -> Response:
     seen = _last_event_id()
     if await _all_seen(jobs, seen):
         return Response(status=204)
-    stream = _events(desk().feed, {job: _revision(seen, job) for job in jobs})
+    known = {job: _revision(seen, job) for job in jobs}
+    stream = _events(desk().feed, known, wire_of(request.scope))
     response = Response(
         b"" if request.method == "HEAD" else stream,  # which would wait for the end
         content_type="text/event-stream; charset=utf-8",
@@ -48,28 +51,36 @@ async def stream_events() -> Response:
     return response
 
 
-async def _events(feed: Feed, jobs: Mapping[str, int]) -> AsyncIterator[bytes]:
+async def _events(
+    feed: Feed, jobs: Mapping[str, int], wire: Wire | None
+) -> AsyncIterator[bytes]:
     # No empty line: some clients take a block with nothing but `retry` for an event.
     yield b"retry: 1000\n: welcome\n"
-    async with feed.subscribe() as subscriber:
+    at_once = partial(_send_at_once, wire) if wire else None
+    async with feed.subscribe(at_once) as subscriber:
         await feed.join(subscriber, jobs)
         while subscriber.follows:
             await subscriber.wait()
             if feed.ending:
                 yield b"retry: %d\n\n" % random.randint(*COME_BACK_MS)
                 return
-            yield _chunk(*feed.take(subscriber)) or HEARTBEAT
+            yield _told(*feed.take(subscriber)) or HEARTBEAT
             # A send that need not wait does not let others have the loop.
             await asyncio.sleep(0)
     yield f"id: {END_ID}\nevent: end\ndata: {{}}\n\n".encode()
 
 
-def _chunk(news: Iterable[Snapshot], gone: Iterable[str]) -> bytes:
+def _send_at_once(wire: Wire, news: Sequence[Snapshot]) -> bool:
+    return wire.write(chunk(b"".join(map(_event, news))))
+
+
+def _told(news: Iterable[Snapshot], gone: Iterable[str]) -> bytes:
     """All that is new, as one piece."""
     lost = [b'event: gone\ndata: {"job":"%s"}\n\n' % job.encode() for job in gone]
     return b"".join([*map(_event, news), *lost])
 
 
+@lru_cache(maxsize=128)  # many streams are told the same
 def _event(snapshot: Snapshot) -> bytes:
     return b"id: %s:%d\ndata: %s\n\n" % (
         snapshot.job.encode(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from redis.asyncio.client import PubSub
@@ -26,17 +26,25 @@ HEARTBEAT_S = 20.0
 ROUNDS = 20  # in which the clock goes round once in a heartbeat
 READ_AT_ONCE = 500
 
+AtOnce = Callable[[Sequence[Snapshot]], bool]
+
 logger = logging.getLogger(__name__)
 
 
 class Subscriber:
-    """One stream's place in the hub: the newest snapshot of each job, not a queue."""
+    """One stream's place in the hub: the newest snapshot of each job, not a queue.
 
-    def __init__(self) -> None:
+    `at_once` sends snapshots without the stream's own task, where that need not wait,
+    and tells whether it did.
+    """
+
+    def __init__(self, at_once: AtOnce | None = None) -> None:
+        self._at_once = at_once
         self.follows: dict[str, int] = {}  # each job, and the revision that it has
         self._news: dict[str, Snapshot] = {}
         self._gone: set[str] = set()
         self._wake = asyncio.Event()
+        self._is_waiting = False
         self._quiet_rounds = 0
 
     def follow(self, job: str) -> None:
@@ -44,10 +52,14 @@ class Subscriber:
         self.follows[job] = 0
 
     def offer(self, snapshot: Snapshot) -> None:
-        """Take a snapshot that is newer than what this stream has."""
+        """Take a snapshot that is newer than what this stream has, to be delivered."""
         if self._lacks(snapshot):
             self.follows[snapshot.job] = snapshot.revision
             self._news[snapshot.job] = snapshot
+
+    def deliver(self) -> None:
+        """Have what was taken sent: at once, or when the stream wakes."""
+        if self._news and not (self._is_waiting and self._has_sent_all()):
             self._wake.set()
 
     def has_seen(self, snapshot: Snapshot) -> None:
@@ -78,7 +90,11 @@ class Subscriber:
 
     async def wait(self) -> None:
         """Wait for news, for a heartbeat to be due, or for the end of the feed."""
-        await self._wake.wait()
+        self._is_waiting = True
+        try:
+            await self._wake.wait()
+        finally:
+            self._is_waiting = False
         self._wake.clear()
 
     def take(self) -> tuple[list[Snapshot], set[str]]:
@@ -87,6 +103,17 @@ class Subscriber:
         news, self._news = list(self._news.values()), {}
         gone, self._gone = self._gone, set()
         return news, gone
+
+    def _has_sent_all(self) -> bool:
+        """Send all that is new at once, unless more is to be done about it."""
+        if self._at_once is None or self._gone or self._wake.is_set():
+            return False
+        news = list(self._news.values())
+        if any(snapshot.finished for snapshot in news) or not self._at_once(news):
+            return False
+        self._news.clear()
+        self._quiet_rounds = 0
+        return True
 
     def _lacks(self, snapshot: Snapshot) -> bool:
         """False also for a job that was left while it was being read."""
@@ -124,9 +151,11 @@ class Feed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[Subscriber]:
+    async def subscribe(
+        self, at_once: AtOnce | None = None
+    ) -> AsyncIterator[Subscriber]:
         """A place in the hub, given up for certain on leaving."""
-        subscriber = Subscriber()
+        subscriber = Subscriber(at_once)
         self._open.add(subscriber)
         if self.ending:  # since the stream was let in
             subscriber.interrupt()
@@ -244,9 +273,14 @@ class Feed:
         raise TimeoutError("Redis is silent")
 
     def _pass_on(self, payload: bytes) -> None:
+        told: set[Subscriber] = set()
         for snapshot in announced(payload):
-            for subscriber in self._subscribers.get(snapshot.job, ()):
-                subscriber.offer(snapshot)
+            if subscribers := self._subscribers.get(snapshot.job):
+                told |= subscribers
+                for subscriber in subscribers:
+                    subscriber.offer(snapshot)
+        for subscriber in told:
+            subscriber.deliver()
 
     async def _attend_forever(self) -> None:
         """Keep telling the workers what is watched."""
@@ -271,3 +305,4 @@ def _tell(subscriber: Subscriber, job: str, snapshot: Snapshot | None) -> None:
         subscriber.lose(job)
     else:
         subscriber.offer(snapshot)
+        subscriber.deliver()

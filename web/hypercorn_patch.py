@@ -1,9 +1,10 @@
-"""Three things about connections for which Hypercorn has no switch.
+"""Four things about connections for which Hypercorn has no switch.
 
 permessage-deflate would cost 90 KiB for every connection and twice the CPU for every
 frame, and browsers always offer it (Hypercorn's issue 307). A message over the limit is
 announced as such, but goes on being kept for as long as it comes. And a client that
-has closed an idle connection would be held for as long as one that has not.
+has closed an idle connection would be held for as long as one that has not. And a
+stream is told which connection it is on, which is ASGI's `state` for each request.
 Tests notice when a name has gone.
 """
 
@@ -14,6 +15,9 @@ from typing import Any
 from hypercorn.asyncio import run, tcp_server
 from hypercorn.protocol import h2, h11, ws_stream
 from hypercorn.protocol.events import Data, Event, StreamClosed
+from hypercorn.typing import LifespanState
+
+from .wire import SCOPE_KEY, Wire
 
 FAREWELL_S = 1  # in which a client may read why it is closed
 
@@ -50,7 +54,11 @@ class BoundedStream(ws_stream.WSStream):
 
 
 class PromptServer(tcp_server.TCPServer):
-    """A connection that ends when its client has ended it."""
+    """A connection that its requests know, and that ends when its client ends it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.state = LifespanState({**self.state, SCOPE_KEY: Wire(self.writer)})
 
     async def _read_data(self) -> None:
         await super()._read_data()

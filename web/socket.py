@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 from quart import Blueprint, websocket
 from redis.exceptions import RedisError
 
+from actors.store import Snapshot
+
 from .access import Visitor
 from .desk import Desk, desk
 from .feed import Subscriber
 from .problems import Problem, no_such_job, unavailable
 from .reading import fitted, parsed
+from .wire import Wire, text_frame, wire_of
 
 COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
 MOST_WATCHED = 5000
@@ -61,7 +66,9 @@ async def prog() -> None:
     await websocket.accept(headers={"Set-Cookie": cookie} if cookie else None)
     await websocket.send('{"accept":true}')
     batches = websocket.args.get("batch") == "1"
-    async with desk().feed.subscribe() as subscriber:
+    wire = wire_of(websocket.scope)
+    at_once = partial(_send_at_once, wire, batches) if wire else None
+    async with desk().feed.subscribe(at_once) as subscriber:
         conversation = Conversation(desk(), visitor, subscriber, batches)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -118,9 +125,7 @@ class Conversation:
         if not news and not gone:
             await _send({"heartbeat": True})
         if self._batches and len(news) > 1:
-            await websocket.send(
-                f"[{','.join(snapshot.data.decode() for snapshot in news)}]"
-            )
+            await websocket.send(_array(news).decode())
         else:
             for snapshot in news:
                 await websocket.send(snapshot.data.decode())
@@ -191,6 +196,21 @@ class Allowance:
         self._left = min(BURST, self._left + (now - self._at) * PER_SECOND) - cost
         self._at = now
         return self._left >= 0
+
+
+def _send_at_once(wire: Wire, batches: bool, news: Sequence[Snapshot]) -> bool:
+    if batches and len(news) > 1:
+        return wire.write(text_frame(_array(news)))
+    return wire.write(b"".join(map(_frame, news)))
+
+
+@lru_cache(maxsize=128)  # many streams are told the same
+def _frame(snapshot: Snapshot) -> bytes:
+    return text_frame(snapshot.data)
+
+
+def _array(news: Sequence[Snapshot]) -> bytes:
+    return b"[%s]" % b",".join(snapshot.data for snapshot in news)
 
 
 def _read(frame: str | bytes) -> Any:
