@@ -292,13 +292,14 @@ export class Feed extends EventTarget {
 
   /** @param {Job} job */
   #take(job) {
+    // An end counts whatever its revision: a Redis that lost its last writes counts anew.
+    const isTheEnd = job.finished && this.#watched.delete(job.job)
     if (job.finished) {
-      this.#watched.delete(job.job)
       this.#asked.delete(job.job)
       this.#settle()
     }
     if (job.finished || job.status === "stopping") this.#cancelling.delete(job.job)
-    if (job.revision <= this.#revision(job.job)) return
+    if (job.revision <= this.#revision(job.job) && !isTheEnd) return
 
     this.#revisions.set(job.job, job.revision)
     this.dispatchEvent(new CustomEvent("job", { detail: job }))

@@ -61,7 +61,8 @@ class JobProgress extends HTMLElement {
 
   /** @param {Job} job */
   show(job) {
-    if (job.revision <= this.#revision) return
+    const isTheEnd = job.finished && this.dataset.finished !== "true"
+    if (job.revision <= this.#revision && !isTheEnd) return
 
     this.#revision = job.revision
     this.setAttribute("job", job.job)

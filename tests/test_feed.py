@@ -273,3 +273,24 @@ async def test_the_first_watcher_is_told_to_the_workers(
 
     until = clean_redis.hget(f"progrock:job:{job.job}", "watched_until")
     assert int(until or 0) > 0
+
+
+async def test_the_end_is_told_though_redis_has_lost_what_came_before(
+    feed: Feed, store: Store, clean_redis: redis.Redis
+) -> None:
+    early = await jobs.run(store, await jobs.add(store), 10)
+    key = f"progrock:job:{early.job}"
+    kept = clean_redis.hgetall(key)
+    job = early
+    async with feed.subscribe() as subscriber:
+        for progress in (20, 30, 40):
+            job = await jobs.run(store, job, progress)
+        await feed.join(subscriber, {job.job: 0})
+        assert (await newest(subscriber, job.revision)).revision == job.revision
+
+        clean_redis.hset(key, mapping=kept)  # as a killed Redis comes back
+        ended = await jobs.end(store, early)
+
+        assert ended.revision < job.revision
+        [told] = await news(subscriber)
+        assert (told.revision, told.finished) == (ended.revision, True)

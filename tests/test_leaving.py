@@ -72,10 +72,15 @@ def rudely(reader: socket.socket) -> None:
 
 
 def counts(here: Site, web: Web) -> tuple[int, int, int]:
-    """Who is connected, who listens at Redis, and what is open."""
+    """Who is connected, who listens at Redis, and what else is open.
+
+    How many connections to Redis there are depends on how many calls once met.
+    """
     with redis.Redis.from_url(here.redis.url) as client:
         listeners = len(client.client_list(_type="pubsub"))
-    return len(web.peers()), listeners, psutil.Process(web.process.pid).num_fds()
+    process = psutil.Process(web.process.pid)
+    to_redis = len(process.net_connections("unix"))
+    return len(web.peers()), listeners, process.num_fds() - to_redis
 
 
 async def nobody_watches(here: Site, job: Job) -> None:

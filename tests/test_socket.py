@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from quart.testing.connections import (
 
 from actors import Status
 from actors.store import Store
+from web import conversation
 
 from . import jobs
 from .jobs import ALICE, BOB
@@ -403,7 +403,7 @@ async def test_a_job_that_is_gone_is_told(
 async def test_whoever_watches_too_much_starts_nothing_in_vain(
     client: _Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("web.socket"), "MOST_WATCHED", 1)
+    monkeypatch.setattr(conversation, "MOST_WATCHED", 1)
     job = await jobs.add(store)
     async with talking(client, **ALICE) as talk:
         await talk.ask({"action": "watch", "job": job.job})

@@ -17,8 +17,8 @@ from .api import api
 from .desk import Desk
 from .events import events
 from .feed import Feed
+from .handover import Handover
 from .health import health
-from .leftovers import Leftovers
 from .pages import pages
 from .socket import socket
 
@@ -39,7 +39,7 @@ def create_app(settings: Settings = from_environment) -> Quart:
     problems.install(app)
     visiting.install(app)
     page_routes.install(app)
-    app.asgi_app = Leftovers(app.asgi_app)  # type: ignore[method-assign]  # Quart's own way
+    app.asgi_app = Handover(app.asgi_app)  # type: ignore[method-assign]  # Quart's own way
     _furnish(app, settings)
     return app
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NoReturn
 
 from quart import Blueprint, Response, request
+from redis.exceptions import RedisError
 
 from actors.store import Snapshot
 
 from .desk import desk
-from .feed import Feed
+from .feed import COME_BACK_MS, Feed, Subscriber
+from .handover import Line, Over, line_of
 from .problems import Problem, unavailable
 from .visiting import visitor
 from .wire import Wire, chunk, wire_of
 
 MOST_JOBS = 500
-COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
 # Clients send this back when all that they named has ended and they have seen it.
 END_ID = "end"
+END = b"id: %s\nevent: end\ndata: {}\n\n" % END_ID.encode()
 HEARTBEAT = b"event: heartbeat\ndata: {}\n\n"
+
+logger = logging.getLogger(__name__)
 
 events = Blueprint("events", __name__)
 
@@ -39,39 +45,75 @@ async def stream_events() -> Response:
     seen = _last_event_id()
     if await _all_seen(jobs, seen):
         return Response(status=204)
-    known = {job: _revision(seen, job) for job in jobs}
-    stream = _events(desk().feed, known, wire_of(request.scope))
+    # No empty line: some clients take a block with nothing but `retry` for an event.
     response = Response(
-        b"" if request.method == "HEAD" else stream,  # which would wait for the end
-        content_type="text/event-stream; charset=utf-8",
+        b"retry: 1000\n: welcome\n", content_type="text/event-stream; charset=utf-8"
     )
-    response.timeout = None  # it ends when the jobs do
+    del response.headers["Content-Length"]  # more is to follow
     response.headers["Cache-Control"] = "no-cache, no-transform"
     response.headers["X-Accel-Buffering"] = "no"
+    if request.method != "HEAD":  # which would wait for the end
+        line, wire = line_of(request.scope), wire_of(request.scope)
+        known = {job: _revision(seen, job) for job in jobs}
+        line.go_on_with(Events(desk().feed, known, line, wire).run)
     return response
 
 
-async def _events(
-    feed: Feed, jobs: Mapping[str, int], wire: Wire | None
-) -> AsyncIterator[bytes]:
-    # No empty line: some clients take a block with nothing but `retry` for an event.
-    yield b"retry: 1000\n: welcome\n"
-    at_once = partial(_send_at_once, wire) if wire else None
-    async with feed.subscribe(at_once) as subscriber:
-        await feed.join(subscriber, jobs)
-        while subscriber.follows:
-            await subscriber.wait()
-            if feed.ending:
-                yield b"retry: %d\n\n" % random.randint(*COME_BACK_MS)
-                return
-            yield _told(*feed.take(subscriber)) or HEARTBEAT
-            # A send that need not wait does not let others have the loop.
-            await asyncio.sleep(0)
-    yield f"id: {END_ID}\nevent: end\ndata: {{}}\n\n".encode()
+class Events:
+    """One open stream of events."""
 
+    __slots__ = ("_feed", "_jobs", "_line", "_subscriber", "_tasks", "_wire")
 
-def _send_at_once(wire: Wire, news: Sequence[Snapshot]) -> bool:
-    return wire.write(chunk(b"".join(map(_event, news))))
+    def __init__(
+        self, feed: Feed, jobs: Mapping[str, int], line: Line, wire: Wire | None
+    ) -> None:
+        self._feed = feed
+        self._jobs = jobs
+        self._line = line
+        self._wire = wire
+        self._subscriber: Subscriber
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Tell until all jobs have ended, the feed has, or the client."""
+        try:
+            async with self._tasks, self._feed.subscribe(self) as self._subscriber:
+                await self._feed.join(self._subscriber, self._jobs)
+                if not self._subscriber.follows:  # all have ended, and it has seen that
+                    self._subscriber.ring()
+                await self._line.read_on()
+                raise Over
+        except* Over:
+            pass
+        except* RedisError as lost:  # the client comes again
+            logger.info("A stream ends without Redis: %s.", lost.exceptions[0])
+
+    def tell_at_once(self, news: Sequence[Snapshot]) -> bool:
+        if self._wire is None:
+            return False
+        return self._wire.write(chunk(b"".join(map(_event, news))))
+
+    def tell_soon(self) -> None:
+        self._tasks.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """Send what is new, a heartbeat where nothing is, and the end."""
+        while self._subscriber.is_rung():
+            if self._feed.ending:
+                await self._end(b"retry: %d\n\n" % random.randint(*COME_BACK_MS))
+            await self._send(_told(*self._feed.take(self._subscriber)) or HEARTBEAT)
+            if not self._subscriber.follows:
+                await self._end(b"id: %s\nevent: end\ndata: {}\n\n" % END_ID.encode())
+
+    async def _end(self, last: bytes) -> NoReturn:
+        await self._send(last)
+        await self._send(b"", more=False)
+        raise Over
+
+    async def _send(self, data: bytes, *, more: bool = True) -> None:
+        await self._line.send(
+            {"type": "http.response.body", "body": data, "more_body": more}
+        )
 
 
 def _told(news: Iterable[Snapshot], gone: Iterable[str]) -> bytes:

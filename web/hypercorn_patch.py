@@ -1,23 +1,37 @@
-"""Four things about connections for which Hypercorn has no switch.
+"""Five things about connections for which Hypercorn has no switch.
 
 permessage-deflate would cost 90 KiB for every connection and twice the CPU for every
 frame, and browsers always offer it (Hypercorn's issue 307). A message over the limit is
 announced as such, but goes on being kept for as long as it comes. And a client that
 has closed an idle connection would be held for as long as one that has not. And a
-stream is told which connection it is on, which is ASGI's `state` for each request.
+stream is told which connection it is on, in ASGI's `state` of each request. And what
+waits for an idle client is lean.
 Tests notice when a name has gone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hypercorn.asyncio import run, tcp_server
+from hypercorn.asyncio import run, task_group, tcp_server
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
 from hypercorn.protocol import h2, h11, ws_stream
 from hypercorn.protocol.events import Data, Event, StreamClosed
-from hypercorn.typing import LifespanState
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    LifespanState,
+    Scope,
+)
 
+from .lean import Latch, Mailbox
 from .wire import SCOPE_KEY, Wire
+
+Send = Callable[[ASGISendEvent | None], Awaitable[None]]
 
 FAREWELL_S = 1  # in which a client may read why it is closed
 
@@ -28,6 +42,8 @@ def apply() -> None:
     for protocol in (h11, h2):
         setattr(protocol, "WSStream", BoundedStream)  # noqa: B010  # not exported
     setattr(run, "TCPServer", PromptServer)  # noqa: B010  # not exported
+    setattr(tcp_server, "TaskGroup", LeanTaskGroup)  # noqa: B010  # not exported
+    WorkerContext.event_class = Latch
 
 
 def _accept_none(*_: Any) -> None:
@@ -51,6 +67,36 @@ class BoundedStream(ws_stream.WSStream):
     async def _end(self) -> None:
         await self.context.sleep(FAREWELL_S)
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+class LeanTaskGroup(task_group.TaskGroup):
+    """Hands over what a client sends through a queue that costs little."""
+
+    async def spawn_app(
+        self, app: AppWrapper, config: Config, scope: Scope, send: Send
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        mailbox = Mailbox[ASGIReceiveEvent](config.max_app_queue_size)
+        self.spawn(self._run, app, config, scope, mailbox.get, send)
+        return mailbox.put
+
+    async def _run(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: Send,
+    ) -> None:
+        try:
+            await app(scope, receive, send, _no_threads, _no_threads)
+        except Exception:
+            await config.log.exception("Error in ASGI Framework")
+        finally:
+            await send(None)
+
+
+def _no_threads(*_: Any) -> None:
+    raise NotImplementedError("Only WSGI apps need threads.")
 
 
 class PromptServer(tcp_server.TCPServer):

@@ -20,6 +20,8 @@ SCOPE_KEY = "progrock.wire"
 class Wire:
     """A client's connection."""
 
+    __slots__ = ("_transport",)
+
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._transport = writer.transport
 

@@ -157,6 +157,16 @@ test("a stale revision is ignored", async (t) => {
   assert.deepEqual([2, 3], feed.seen)
 })
 
+test("an end counts once, whatever its revision", async (t) => {
+  const feed = feedOn(t)
+  await watchOverSocket(feed, "anna")
+
+  Socket.last.hear(snapshot("anna", 9))
+  for (const revision of [4, 4]) Socket.last.hear(ended("anna", revision))
+
+  assert.deepEqual([9, 4], feed.seen)
+})
+
 test("what the page shows already is not said again", async (t) => {
   const feed = feedOn(t)
   feed.watch("anna", 7)

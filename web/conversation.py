@@ -1,0 +1,234 @@
+"""One open socket: what its client asks for, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+
+from actors.store import Snapshot
+
+from .access import Visitor
+from .allowance import BURST, Allowance
+from .desk import Desk
+from .feed import COME_BACK_MS, Subscriber
+from .handover import Line, Over
+from .problems import Problem, no_such_job, unavailable
+from .reading import fitted, parsed
+from .wire import Wire, text_frame
+
+MOST_WATCHED = 5000
+COST_BYTES = 1024  # a long message costs as much as several
+FAREWELL_S = 1  # in which a client may read why it is closed
+
+CLOSE_FLOOD = 1008
+CLOSE_RESTART = 1012
+
+
+class Message(msgspec.Struct):
+    """What a client sends."""
+
+    action: str
+    backend: str | None = None
+    params: dict[str, Any] = {}
+    job: str | None = None
+    key: str | None = None
+    after: int = 0
+
+
+class Conversation:
+    """What is said on one socket, both ways."""
+
+    __slots__ = (
+        *("_desk", "_visitor", "_line", "_wire", "_batches", "_allowance", "_asked"),
+        *("_subscriber", "_tasks"),
+    )
+
+    def __init__(
+        self, desk: Desk, visitor: Visitor, line: Line, wire: Wire | None, batches: bool
+    ) -> None:
+        self._desk = desk
+        self._visitor = visitor
+        self._line = line
+        self._wire = wire
+        self._batches = batches
+        self._allowance = Allowance()
+        self._asked: deque[Any] | None = None  # while there is something to be done
+        self._subscriber: Subscriber
+        self._tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Talk until either side ends it."""
+        try:
+            async with (
+                self._tasks,
+                self._desk.feed.subscribe(self) as self._subscriber,
+            ):
+                await self._send({"accept": True})
+                await self._listen()
+        except* Over as over:
+            [first] = over.exceptions[:1]
+            assert isinstance(first, Over)
+            await self._close(first.code)
+
+    def tell_at_once(self, news: Sequence[Snapshot]) -> bool:
+        if self._wire is None:
+            return False
+        if self._batches and len(news) > 1:
+            return self._wire.write(text_frame(_array(news)))
+        return self._wire.write(b"".join(map(_frame, news)))
+
+    def tell_soon(self) -> None:
+        self._tasks.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """Send what is new, or a heartbeat where nothing is."""
+        while self._subscriber.is_rung():
+            if self._desk.feed.ending:
+                await self._send({"reconnect_in_ms": random.randint(*COME_BACK_MS)})
+                raise Over(CLOSE_RESTART)
+            await self._tell_news()
+
+    async def _listen(self) -> None:
+        """Take what comes at once, so that a flood is noticed while Redis is slow."""
+        while True:
+            event = await self._line.receive()
+            if event["type"] != "websocket.receive":
+                raise Over
+            frame = event.get("bytes") or event.get("text")
+            if self._desk.settings.limits and not self._may_ask(frame):
+                raise Over(CLOSE_FLOOD)
+            if self._asked is None:
+                self._asked = deque()
+                self._tasks.create_task(self._obey(self._asked))
+            self._asked.append(frame)
+
+    async def _obey(self, asked: deque[Any]) -> None:
+        """Do what the client has asked for, one thing after the other."""
+        while asked:
+            await self._answer(asked[0])
+            asked.popleft()
+        self._asked = None
+
+    def _may_ask(self, frame: str | bytes | None) -> bool:
+        cost = 1 + len(frame or b"") // COST_BYTES  # an empty one may come as None
+        return self._allowance.spend(cost) and len(self._asked or ()) < BURST
+
+    async def _tell_news(self) -> None:
+        news, gone = self._desk.feed.take(self._subscriber)
+        if not news and not gone:
+            await self._send({"heartbeat": True})
+        if self._batches and len(news) > 1:
+            await self._send_text(_array(news))
+        else:
+            for snapshot in news:
+                await self._send_text(snapshot.data)
+        for job in gone:
+            await self._send_error(no_such_job(), {"job": job})
+
+    async def _answer(self, frame: Any) -> None:
+        about: dict[str, str] = {}
+        try:
+            said = _read(frame)
+            about = _about(said)
+            await self._do(fitted(said, Message))
+        except Problem as problem:
+            await self._send_error(problem, about)
+        except RedisError:
+            await self._send_error(unavailable(), about)
+
+    async def _do(self, message: Message) -> None:
+        match message.action:
+            case "ping":
+                await self._send({"pong": True})
+            case "start":
+                self._check_room()
+                job = await self._desk.start(
+                    self._visitor, message.backend, message.params
+                )
+                await self._desk.feed.join(self._subscriber, {job.job: 0})
+            case "watch":
+                self._check_room()
+                job_id = await self._own_job(message)
+                await self._desk.feed.join(self._subscriber, {job_id: message.after})
+            case "unwatch":
+                self._desk.feed.leave(self._subscriber, _named(message))
+            case "cancel":
+                job_id = await self._own_job(message)
+                job = await self._desk.cancel(self._visitor, job_id)
+                if job_id not in self._subscriber.follows:
+                    await self._send_text(msgspec.json.encode(job))
+            case _:
+                raise Problem(
+                    400,
+                    "unknown_action",
+                    f"There is no action {message.action[:80]!r}.",
+                )
+
+    def _check_room(self) -> None:
+        if len(self._subscriber.follows) >= MOST_WATCHED:
+            raise Problem(
+                429, "too_many_watched", f"One socket may watch {MOST_WATCHED} jobs."
+            )
+
+    async def _own_job(self, message: Message) -> str:
+        job = _named(message)
+        await self._desk.check_owner(self._visitor, [job])
+        return job
+
+    async def _send(self, frame: dict[str, Any]) -> None:
+        await self._send_text(msgspec.json.encode(frame))
+
+    async def _send_error(self, problem: Problem, about: dict[str, str]) -> None:
+        error = {"code": problem.code, "message": problem.detail}
+        await self._send({"error": error, **about})
+
+    async def _send_text(self, text: bytes) -> None:
+        await self._line.send(
+            {"type": "websocket.send", "bytes": None, "text": text.decode()}
+        )
+
+    async def _close(self, code: int | None) -> None:
+        """Close and read on: what is left unread would destroy the reason."""
+        if code is None:
+            return
+        await self._line.send({"type": "websocket.close", "code": code, "reason": None})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self._line.read_on()
+
+
+@lru_cache(maxsize=128)  # many streams are told the same
+def _frame(snapshot: Snapshot) -> bytes:
+    return text_frame(snapshot.data)
+
+
+def _array(news: Sequence[Snapshot]) -> bytes:
+    return b"[%s]" % b",".join(snapshot.data for snapshot in news)
+
+
+def _read(frame: Any) -> Any:
+    if not isinstance(frame, str):  # an empty binary one comes as None
+        raise Problem(400, "not_text", "Send text frames, not binary ones.")
+    return parsed(frame)
+
+
+def _about(said: Any) -> dict[str, str]:
+    """What an error frame repeats, so that the client knows what it is about."""
+    if not isinstance(said, dict):
+        return {}
+    parts = {name: said.get(name) for name in ("action", "job", "key")}
+    return {name: part for name, part in parts.items() if isinstance(part, str)}
+
+
+def _named(message: Message) -> str:
+    if message.job is None:
+        raise Problem(422, "no_job", "Say which job: the message has no `job`.")
+    return message.job
