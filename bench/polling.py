@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from .picture import draw
-from .runs import Figures, baseline, first_frames_ms, idle_percent, percentile, progrock
+from .runs import (
+    COUNT_S,
+    Figures,
+    baseline,
+    first_frames_ms,
+    idle_percent,
+    percentile,
+    progrock,
+)
 from .say import say
-from .search import Most, most_on_time
+from .search import most_on_time
 from .watch import Load
 
+SEARCH_S = 8
 GAP_PICTURE = Path(__file__).parent / "gap.svg"
 
 
@@ -45,27 +55,29 @@ def measure() -> dict[str, object]:
     }
 
 
-def one_by_one(jobs: int, workers: int) -> Figures:
+def one_by_one(jobs: int, workers: int, count_s: float = COUNT_S) -> Figures:
     """A call for each poll, a socket for each job."""
-    return progrock(Load(jobs, jobs), workers)
+    return progrock(Load(jobs, jobs), workers, count_s)
 
 
-def in_bulk(jobs: int, workers: int) -> Figures:
+def in_bulk(jobs: int, workers: int, count_s: float = COUNT_S) -> Figures:
     """One call for a hundred polls, all jobs on a few sockets."""
-    return progrock(Load(jobs, 4, "counter-bulk"), workers)
+    return progrock(Load(jobs, 4, "counter-bulk"), workers, count_s)
 
 
 def _searches() -> dict[str, object]:
     say("The most jobs whose gaps keep p99 within 250 ms")
-    found = {}
-    for workers in (1, 2):
-        for name, run, first in (("http", one_by_one, 300), ("bulk", in_bulk, 1500)):
-            most = most_on_time(lambda jobs: _shown(run(jobs, workers)), first)  # noqa: B023  # called at once
-            found[f"{name}_{workers}_workers"] = _told(name, workers, most)
-    return found
+    return {
+        f"{name}_{workers}_workers": _search(name, run, workers, first)
+        for workers in (1, 2)
+        for name, run, first in (("http", one_by_one, 300), ("bulk", in_bulk, 1500))
+    }
 
 
-def _told(name: str, workers: int, most: Most) -> dict[str, object]:
+def _search(
+    name: str, run: Callable[[int, int, float], Figures], workers: int, first: int
+) -> dict[str, object]:
+    most = most_on_time(lambda jobs: _shown(run(jobs, workers, SEARCH_S)), first)
     what = f"most jobs on time, {name}, {workers} worker processes"
     say(f"{what:48} {most.carried.jobs:6} (not {most.too_many})")
     return {**most.carried.summary(), "too_many": most.too_many}

@@ -63,7 +63,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
-def progrock(load: Load, workers: int = 1) -> Figures:
+def progrock(load: Load, workers: int = 1, count_s: float = COUNT_S) -> Figures:
     """Every job watched; web, worker, Redis, demo and watchers on this machine."""
     with embedded() as server, running(server.url, workers, **QUIET) as stack:
         usage = Usage()
@@ -78,7 +78,7 @@ def progrock(load: Load, workers: int = 1) -> Figures:
                 load,
                 stack.socket_url,
                 settle_s=SETTLE_S,
-                count_s=COUNT_ONE_S if load.jobs == 1 else COUNT_S,
+                count_s=COUNT_ONE_S if load.jobs == 1 else count_s,
                 meter=meter(pids, usage),
             )
         )
