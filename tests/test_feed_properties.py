@@ -24,7 +24,7 @@ from actors import Job
 from actors.connection import connect
 from actors.store import Snapshot, Store
 from dev.redis import Server, embedded
-from web.feed import Feed, Subscriber
+from web.feed import Feed, Subscriber, Teller
 
 from . import jobs
 
@@ -44,8 +44,12 @@ class Reader:
         self._subscriber: Subscriber | None = None
 
     async def come(self) -> None:
-        self._subscriber = await self._stack.enter_async_context(self._feed.subscribe())
+        place = self._feed.subscribe(self.teller())
+        self._subscriber = await self._stack.enter_async_context(place)
         await self._feed.join(self._subscriber, {self.job: 0})
+
+    def teller(self) -> Teller | None:
+        return None
 
     async def leave(self) -> None:
         await self._stack.aclose()
@@ -56,6 +60,9 @@ class Reader:
             return
         news, gone = self._feed.take(self._subscriber)
         assert not gone
+        self.hear(news)
+
+    def hear(self, news: Sequence[Snapshot]) -> None:
         for snapshot in news:
             assert snapshot.job == self.job
             if self.told:
@@ -72,6 +79,37 @@ class Reader:
             async with asyncio.timeout(PATIENCE_S):
                 await self._subscriber.wait()
             self.take()
+
+
+class PromptReader(Reader):
+    """A stream that is written to at once, or by its own task while it is slow."""
+
+    is_slow = False
+
+    def teller(self) -> Teller:
+        return self
+
+    def tell_at_once(self, news: Sequence[Snapshot]) -> bool:
+        if not self.is_slow:
+            self.hear(news)
+        return not self.is_slow
+
+    def tell_soon(self) -> None:
+        self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        assert self._subscriber
+        while self._subscriber.is_rung():
+            super().take()
+            await asyncio.sleep(0.001)  # as sending takes its time
+
+    def take(self) -> None:
+        """It takes nothing but what its task does."""
+
+    async def read_up_to(self, revision: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not (self.told and self.told[-1].revision == revision):
+                await asyncio.sleep(0.005)
 
 
 class TardyStore(Store):
@@ -144,19 +182,26 @@ class FeedMachine(RuleBasedStateMachine):
     def it_ends(self, id: str) -> None:
         self._now[id] = self._work(jobs.end(self._workers, self._now[id]))
 
-    @rule(target=readers, data=st.data())
-    def a_reader_comes(self, data: st.DataObject) -> object:
+    @rule(target=readers, kind=st.sampled_from([Reader, PromptReader]), data=st.data())
+    def a_reader_comes(self, kind: type[Reader], data: st.DataObject) -> object:
         if not self._now:
             return multiple()
         id = data.draw(st.sampled_from(sorted(self._now)))
-        reader = Reader(self._feed, id, self._now[id].revision)
+        reader = kind(self._feed, id, self._now[id].revision)
         self._do(reader.come())
         self._here.append(reader)
         return reader
 
-    @rule(target=readers, id=moving, times=st.integers(1, 5))
-    def a_reader_comes_while_its_job_moves(self, id: str, times: int) -> Reader:
-        reader = Reader(self._feed, id, self._now[id].revision)
+    @rule(
+        target=readers,
+        kind=st.sampled_from([Reader, PromptReader]),
+        id=moving,
+        times=st.integers(1, 5),
+    )
+    def a_reader_comes_while_its_job_moves(
+        self, kind: type[Reader], id: str, times: int
+    ) -> Reader:
+        reader = kind(self._feed, id, self._now[id].revision)
 
         async def both() -> None:
             coming = asyncio.create_task(reader.come())
@@ -178,6 +223,12 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(reader=readers)
     def one_reads(self, reader: Reader) -> None:
         reader.take()
+
+    @rule(is_slow=st.booleans())
+    def all_become_slow_or_quick(self, is_slow: bool) -> None:
+        for reader in self._here:
+            if isinstance(reader, PromptReader):
+                reader.is_slow = is_slow
 
     @rule(reader=consumes(readers))
     def one_leaves(self, reader: Reader) -> None:
