@@ -103,6 +103,8 @@ class Handover:
             if line.goes_on:
                 del opening
                 _forget(scope["headers"])
+                if is_socket:  # which the server has logged by now
+                    cast(dict[str, object], scope).clear()
                 await line.follow()
         finally:
             if is_socket:
