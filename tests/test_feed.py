@@ -11,7 +11,8 @@ import redis
 from actors.connection import connect
 from actors.store import Snapshot, Store
 from dev.redis import embedded
-from web.feed import Feed, Subscriber
+from web.feed import Feed
+from web.subscriber import Subscriber
 
 from . import jobs
 

@@ -24,7 +24,8 @@ from actors import Job
 from actors.connection import connect
 from actors.store import Snapshot, Store
 from dev.redis import Server, embedded
-from web.feed import Feed, Subscriber, Teller
+from web.feed import Feed
+from web.subscriber import Subscriber, Teller
 
 from . import jobs
 

@@ -18,10 +18,11 @@ from actors.store import Snapshot
 from .access import Visitor
 from .allowance import BURST, Allowance
 from .desk import Desk
-from .feed import COME_BACK_MS, Subscriber
+from .feed import COME_BACK_MS
 from .handover import Line, Over
 from .problems import Problem, no_such_job, unavailable
 from .reading import fitted, parsed
+from .subscriber import Subscriber
 from .wire import Wire, text_frame
 
 MOST_WATCHED = 5000

@@ -15,9 +15,10 @@ from redis.exceptions import RedisError
 from actors.store import Snapshot
 
 from .desk import desk
-from .feed import COME_BACK_MS, Feed, Subscriber
+from .feed import COME_BACK_MS, Feed
 from .handover import Line, Over, line_of
 from .problems import Problem, unavailable
+from .subscriber import Subscriber
 from .visiting import visitor
 from .wire import Wire, chunk, wire_of
 
