@@ -128,7 +128,7 @@ class Watcher:
         path = f"/events?job={job}"
         async with (
             httpx.AsyncClient(base_url=web.url, trust_env=False, timeout=40) as client,
-            aconnect_sse(client, "GET", path, headers=ALICE) as source,
+            aconnect_sse(client, "GET", path, headers=dict(ALICE)) as source,
         ):
             async for event in source.aiter_sse():
                 if event.event == "message":
