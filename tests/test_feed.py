@@ -80,6 +80,7 @@ async def test_a_slow_reader_gets_the_newest_and_the_end(
 async def test_an_older_snapshot_never_follows_a_newer() -> None:
     subscriber = Subscriber()
     subscriber.follow("a job")
+    subscriber.has_read("a job")
     for revision in (3, 2, 3, 1):
         subscriber.offer(Snapshot("a job", revision, False, b""))
 

@@ -115,15 +115,30 @@ class Feed:
         for job in jobs:
             subscriber.follow(job)
             self._subscribers.setdefault(job, set()).add(subscriber)
-        for job, snapshot in await self._read(jobs):
-            if snapshot and snapshot.revision == jobs[job]:
-                subscriber.has_seen(snapshot)
-                if snapshot.finished:
-                    self.leave(subscriber, job)
-            else:
-                _tell(subscriber, job, snapshot)
+        try:
+            for job, snapshot in await self._read(jobs):
+                self._show(subscriber, job, snapshot, jobs[job])
+        finally:
+            for job in jobs:  # also where nothing could be read
+                if kept := subscriber.has_read(job):
+                    subscriber.offer(kept)
+            subscriber.deliver()
         if unwatched:
             await actors.attend(self._store, unwatched)
+
+    def _show(
+        self, subscriber: Subscriber, job: str, snapshot: Snapshot | None, known: int
+    ) -> None:
+        """Show the present unless the stream has it; newer ones may have been kept."""
+        kept_until_now = subscriber.has_read(job)
+        if snapshot and snapshot.revision == known:
+            subscriber.has_seen(snapshot)
+            if snapshot.finished:
+                self.leave(subscriber, job)
+        else:
+            _tell(subscriber, job, snapshot)
+        if kept_until_now:
+            subscriber.offer(kept_until_now)
 
     def take(self, subscriber: Subscriber) -> tuple[list[Snapshot], set[str]]:
         """Hand over what is new, and the jobs that are no more; leave what is over."""
@@ -175,7 +190,8 @@ class Feed:
             if message is None:
                 await pubsub.ping()
                 continue
-            heard_at = loop.time()
+            if self.connected or message["type"] != "pong":
+                heard_at = loop.time()  # that it answers does not mean that it tells
             if message["type"] == "message":
                 self._pass_on(message["data"])
             elif message["type"] == "subscribe":

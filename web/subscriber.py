@@ -26,13 +26,14 @@ class Subscriber:
     """
 
     __slots__ = (
-        *("follows", "_teller", "_news", "_gone", "_is_rung", "_is_busy"),
+        *("follows", "_teller", "_unread", "_news", "_gone", "_is_rung", "_is_busy"),
         *("_waiting", "_quiet_rounds"),
     )
 
     def __init__(self, teller: Teller | None = None) -> None:
         self._teller = teller
         self.follows: dict[str, int] = {}  # each job, and the revision that it has
+        self._unread: dict[str, Snapshot | None] | None = None
         self._news: dict[str, Snapshot] = {}
         self._gone: set[str] = set()
         self._is_rung = False
@@ -41,12 +42,24 @@ class Subscriber:
         self._quiet_rounds = 0
 
     def follow(self, job: str) -> None:
-        """Be open to a job, of which nothing is known yet."""
+        """Be open to a job, of which the present is not known yet.
+
+        What is announced of it may be long past, so it is kept until `has_read`.
+        """
         self.follows[job] = 0
+        self._unread = {**(self._unread or {}), job: None}
+
+    def has_read(self, job: str) -> Snapshot | None:
+        """Know the present of a job; returns the newest that was kept meanwhile."""
+        kept = self._unread.pop(job, None) if self._unread else None
+        self._unread = self._unread or None
+        return kept
 
     def offer(self, snapshot: Snapshot) -> None:
         """Take a snapshot that is newer than what this stream has, to be delivered."""
-        if self._lacks(snapshot):
+        if self._unread and snapshot.job in self._unread and not snapshot.finished:
+            self._unread[snapshot.job] = snapshot
+        elif self._lacks(snapshot):
             self.follows[snapshot.job] = snapshot.revision
             self._news[snapshot.job] = snapshot
 
@@ -68,6 +81,7 @@ class Subscriber:
 
     def forget(self, job: str) -> None:
         self.follows.pop(job, None)
+        self.has_read(job)
         self._news.pop(job, None)
         self._gone.discard(job)
 
