@@ -47,7 +47,9 @@ class Subscriber:
         What is announced of it may be long past, so it is kept until `has_read`.
         """
         self.follows[job] = 0
-        self._unread = {**(self._unread or {}), job: None}
+        if self._unread is None:
+            self._unread = {}
+        self._unread[job] = None
 
     def has_read(self, job: str) -> Snapshot | None:
         """Know the present of a job; returns the newest that was kept meanwhile."""
