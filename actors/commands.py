@@ -9,7 +9,8 @@ from typing import Any
 from .backends import Backend
 from .job import Job, timestamp
 from .polling import send_beats, send_cancel, send_start
-from .store import Change, Store, now_ms
+from .records import Change
+from .store import Store, now_ms
 
 
 class NotPossibleError(Exception):

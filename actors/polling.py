@@ -17,8 +17,9 @@ from dramatiq.errors import BrokerConnectionError
 
 from .backends import Backend
 from .broker import broker
+from .records import Beat
 from .rounds import Rounds
-from .store import Beat, Store
+from .store import Store
 
 logger = logging.getLogger(__name__)
 

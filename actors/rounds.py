@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 
 from .backends import Backend, BackendError, Report
 from .job import Job, Status
-from .store import LEASE_MS, Contact, Store, Taken, now_ms
+from .records import Contact, Taken
+from .store import LEASE_MS, Store, now_ms
 from .writer import Outcome, Writer
 
 RENEW_AFTER_S = LEASE_MS / 1000 * 0.3

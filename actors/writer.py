@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from .job import Job
-from .store import Beat, Change, Contact, Store, Taken
+from .records import Beat, Change, Contact, Taken
+from .store import Store
 
 Outcome = Callable[[Job], Job]
 

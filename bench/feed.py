@@ -20,7 +20,8 @@ from redis.asyncio import Redis
 
 from actors.connection import connect as connect_redis
 from actors.job import Job, Status, timestamp
-from actors.store import Change, Store, now_ms
+from actors.records import Change
+from actors.store import Store, now_ms
 from dev.processes import WEB, Process, Stack, answers, wait_for
 from dev.redis import Server, embedded
 

@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from actors.connection import connect
-from actors.store import Snapshot, Store
+from actors.records import Snapshot
+from actors.store import Store
 from dev.redis import embedded
 from web.feed import Feed
 from web.subscriber import Subscriber

@@ -22,7 +22,8 @@ from hypothesis.stateful import (
 
 from actors import Job
 from actors.connection import connect
-from actors.store import Snapshot, Store
+from actors.records import Snapshot
+from actors.store import Store
 from dev.redis import Server, embedded
 from web.feed import Feed
 from web.subscriber import Subscriber, Teller

@@ -27,8 +27,9 @@ from actors.polling import (
     send_start,
     start as start_actor,
 )
+from actors.records import Beat, announced
 from actors.settings import settings
-from actors.store import PREFIX, Beat, Store, announced, now_ms
+from actors.store import PREFIX, Store, now_ms
 from actors.worker import WorkerProcess
 
 LANE = "oven:0"

@@ -16,21 +16,8 @@ from msgspec.structs import replace
 
 from actors.connection import connect
 from actors.job import Job, Status, timestamp
-from actors.store import (
-    ATTENTION_MS,
-    LEASE_MS,
-    PREFIX,
-    Beat,
-    Change,
-    Contact,
-    Snapshot,
-    Store,
-    Taken,
-    Tick,
-    TooManyJobsError,
-    announced,
-    now_ms,
-)
+from actors.records import Beat, Change, Contact, Snapshot, Taken, Tick, announced
+from actors.store import ATTENTION_MS, LEASE_MS, PREFIX, Store, TooManyJobsError, now_ms
 
 LANE = "render:0"
 LANE_SIZE = 200

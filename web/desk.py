@@ -13,8 +13,9 @@ from actors import Job
 from actors.backends import Backend
 from actors.backends.params import ParamsError
 from actors.backends.registry import Backends
+from actors.records import Snapshot
 from actors.settings import Settings
-from actors.store import Snapshot, Store, TooManyJobsError
+from actors.store import Store, TooManyJobsError
 
 from .access import Access, Visitor
 from .feed import Feed

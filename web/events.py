@@ -12,7 +12,7 @@ from typing import NoReturn
 from quart import Blueprint, Response, request
 from redis.exceptions import RedisError
 
-from actors.store import Snapshot
+from actors.records import Snapshot
 
 from .desk import desk
 from .feed import COME_BACK_MS, Feed
@@ -104,7 +104,7 @@ class Events:
                 await self._end(b"retry: %d\n\n" % random.randint(*COME_BACK_MS))
             await self._send(_told(*self._feed.take(self._subscriber)) or HEARTBEAT)
             if not self._subscriber.follows:
-                await self._end(b"id: %s\nevent: end\ndata: {}\n\n" % END_ID.encode())
+                await self._end(END)
 
     async def _end(self, last: bytes) -> NoReturn:
         await self._send(last)

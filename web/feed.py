@@ -16,7 +16,8 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 import actors
-from actors.store import Snapshot, Store, announced
+from actors.records import Snapshot, announced
+from actors.store import Store
 
 from .subscriber import Subscriber, Teller
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from actors.store import Snapshot
+from actors.records import Snapshot
 
 
 class Teller(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from actors.store import Snapshot
+from actors.records import Snapshot
 
 from .feed import Feed
 from .problems import Problem

@@ -7,7 +7,8 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from actors.store import FEED, announced
+from actors.records import announced
+from actors.store import FEED
 
 from .ledger import Ledger, Reader
 
