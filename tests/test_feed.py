@@ -10,7 +10,7 @@ import redis
 
 from actors.connection import connect
 from actors.records import Snapshot
-from actors.store import Store
+from actors.store import FEED, Store
 from dev.redis import embedded
 from web.feed import Feed
 from web.subscriber import Subscriber
@@ -81,7 +81,7 @@ async def test_a_slow_reader_gets_the_newest_and_the_end(
 async def test_an_older_snapshot_never_follows_a_newer() -> None:
     subscriber = Subscriber()
     subscriber.follow("a job")
-    subscriber.has_read("a job")
+    subscriber.show("a job", Snapshot("a job", 1, False, b""))
     for revision in (3, 2, 3, 1):
         subscriber.offer(Snapshot("a job", revision, False, b""))
 
@@ -91,14 +91,16 @@ async def test_an_older_snapshot_never_follows_a_newer() -> None:
 
 
 class LateStore(Store):
-    """What it reads is kept back until the door opens."""
+    """What it reads takes long, and is kept back until the door opens."""
 
     def __init__(self, redis_url: str) -> None:
         super().__init__(connect(redis_url), job_ttl_s=60, poll_interval_ms=200)
         self.has_read, self.door = asyncio.Event(), asyncio.Event()
         self.door.set()
+        self.takes_s = 0.0
 
     async def snapshots(self, jobs: Sequence[str]) -> list[Snapshot | None]:
+        await asyncio.sleep(self.takes_s)
         read = await super().snapshots(jobs)
         self.has_read.set()
         await self.door.wait()
@@ -215,6 +217,86 @@ async def test_leaving_in_anger_leaves_nothing_either(feed: Feed, store: Store) 
 
     assert not feed.subscribers_of(job.job)
     assert feed.open_streams == 0
+
+
+class Teller:
+    """A stream that takes all that it is told at once."""
+
+    def __init__(self) -> None:
+        self.told: list[Sequence[Snapshot]] = []
+
+    def tell_at_once(self, news: Sequence[Snapshot]) -> bool:
+        self.told.append(news)
+        return True
+
+    def tell_soon(self) -> None:
+        raise AssertionError("All has been told at once.")
+
+
+async def test_what_is_joined_together_is_told_together(
+    feed: Feed, store: Store, clean_redis: redis.Redis
+) -> None:
+    watched = {(await jobs.add(store)).job: 0 for _ in range(30)}
+    teller = Teller()
+    async with feed.subscribe(teller) as subscriber:
+        await feed.join(subscriber, watched)
+
+    assert [len(news) for news in teller.told] == [30]
+
+
+async def test_what_cannot_be_read_is_not_followed(
+    feed: Feed, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise redis.ConnectionError
+
+    job = await jobs.add(store)
+    async with feed.subscribe() as subscriber:
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "snapshots", fail)
+            with pytest.raises(redis.ConnectionError):
+                await feed.join(subscriber, {job.job: 0})
+        assert not feed.subscribers_of(job.job)
+
+        await feed.join(subscriber, {job.job: 0})
+        assert [each.revision for each in await news(subscriber)] == [1]
+
+
+async def test_what_nobody_can_read_on_the_feed_does_not_end_it(
+    feed: Feed,
+    store: Store,
+    clean_redis: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job = await jobs.add(store)
+    async with feed.subscribe() as subscriber:
+        await feed.join(subscriber, {job.job: 0})
+        await news(subscriber)
+
+        clean_redis.publish(FEED, "something else")
+        job = await jobs.run(store, job, 50)
+
+        assert (await newest(subscriber, job.revision)).revision == job.revision
+    assert "The hub stumbled" in caplog.text
+
+
+async def test_showing_all_may_take_longer_than_redis_may_be_silent(
+    redis_url: str, clean_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.feed.SILENCE_S", 0.3)
+    monkeypatch.setattr("web.feed.PING_S", 0.1)
+    late = LateStore(redis_url)
+    late.takes_s = 0.5
+    job = await jobs.add(late)
+    async with Feed(late) as feed, feed.subscribe() as subscriber:
+        await connected(feed)
+        await feed.join(subscriber, {job.job: 0})
+        late.has_read.clear()
+        clean_redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await late.has_read.wait()
+
+        await connected(feed)
+    await late.close()
 
 
 async def test_after_a_lost_connection_the_present_is_shown_again(

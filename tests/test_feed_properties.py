@@ -101,7 +101,7 @@ class PromptReader(Reader):
 
     async def _tell(self) -> None:
         assert self._subscriber
-        while self._subscriber.is_rung():
+        while self._subscriber.look_again():
             super().take()
             await asyncio.sleep(0.001)  # as sending takes its time
 

@@ -99,7 +99,7 @@ class Events:
 
     async def _tell(self) -> None:
         """Send what is new, a heartbeat where nothing is, and the end."""
-        while self._subscriber.is_rung():
+        while self._subscriber.look_again():
             if self._feed.ending:
                 await self._end(b"retry: %d\n\n" % random.randint(*COME_BACK_MS))
             await self._send(_told(*self._feed.take(self._subscriber)) or HEARTBEAT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from redis.asyncio.client import PubSub
@@ -49,12 +49,8 @@ class Feed:
 
     async def __aenter__(self) -> Feed:
         self._tasks = [
-            asyncio.create_task(work())
-            for work in (
-                self._follow_forever,
-                self._attend_forever,
-                self._keep_time_forever,
-            )
+            asyncio.create_task(_forever(turn))
+            for turn in (self._follow, self._attend, self._keep_time)
         ]
         return self
 
@@ -92,7 +88,8 @@ class Feed:
     async def drain(self, patience_s: float, notice_s: float = 0) -> None:
         """Have every stream end, and wait for them, but not for ever.
 
-        For the time of notice readiness has said so, and nobody has been let in.
+        At first nobody is let in and readiness says so; after `notice_s` every stream
+        is told.
         """
         self.draining = True
         await asyncio.sleep(notice_s)
@@ -110,36 +107,28 @@ class Feed:
     async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> None:
         """Follow jobs; each is shown unless the stream has its present revision.
 
-        One that has ended, and of which the stream knows it, is left at once.
+        One that has ended, and of which the stream knows it, is left at once. Raises a
+        RedisError where the present cannot be read, and then follows none of them.
         """
         unwatched = [job for job in jobs if job not in self._subscribers]
         for job in jobs:
             subscriber.follow(job)
             self._subscribers.setdefault(job, set()).add(subscriber)
         try:
-            for job, snapshot in await self._read(jobs):
-                self._show(subscriber, job, snapshot, jobs[job])
-        finally:
-            for job in jobs:  # also where nothing could be read
-                if kept := subscriber.has_read(job):
-                    subscriber.offer(kept)
-            subscriber.deliver()
+            present = await self._read(jobs)
+        except RedisError:
+            for job in jobs:
+                self.leave(subscriber, job)
+            raise
+        for job, snapshot in present:
+            known = jobs[job]
+            if snapshot and snapshot.finished and snapshot.revision == known:
+                self.leave(subscriber, job)
+            else:
+                subscriber.show(job, snapshot, known)
+        subscriber.deliver()
         if unwatched:
             await actors.attend(self._store, unwatched)
-
-    def _show(
-        self, subscriber: Subscriber, job: str, snapshot: Snapshot | None, known: int
-    ) -> None:
-        """Show the present unless the stream has it; newer ones may have been kept."""
-        kept_until_now = subscriber.has_read(job)
-        if snapshot and snapshot.revision == known:
-            subscriber.has_seen(snapshot)
-            if snapshot.finished:
-                self.leave(subscriber, job)
-        else:
-            _tell(subscriber, job, snapshot)
-        if kept_until_now:
-            subscriber.offer(kept_until_now)
 
     def take(self, subscriber: Subscriber) -> tuple[list[Snapshot], set[str]]:
         """Hand over what is new, and the jobs that are no more; leave what is over."""
@@ -160,7 +149,9 @@ class Feed:
         """Show the present to every stream."""
         for job, snapshot in await self._read(self._subscribers):
             for subscriber in self._subscribers.get(job, ()):
-                _tell(subscriber, job, snapshot)
+                subscriber.show(job, snapshot)
+        for subscriber in self._open:
+            subscriber.deliver()
 
     async def _read(self, jobs: Iterable[str]) -> list[tuple[str, Snapshot | None]]:
         ids = list(jobs)
@@ -170,19 +161,19 @@ class Feed:
             present += zip(some, await self._store.snapshots(some), strict=True)
         return present
 
-    async def _follow_forever(self) -> None:
-        while True:
-            try:
-                async with self._store.listen() as pubsub:
-                    await self._follow(pubsub)
-            except (RedisError, OSError) as error:
-                if self.connected:
-                    logger.warning("The feed has lost Redis: %s.", error)
-            finally:
-                self.connected = False
-            await asyncio.sleep(RETRY_S * random.uniform(0.2, 1))
+    async def _follow(self) -> None:
+        """Pass on what comes, for as long as one connection to Redis lasts."""
+        try:
+            async with self._store.listen() as pubsub:
+                await self._hear(pubsub)
+        except (RedisError, OSError) as error:
+            if self.connected:
+                logger.warning("The feed has lost Redis: %s.", error)
+        finally:
+            self.connected = False
+        await asyncio.sleep(RETRY_S * random.uniform(0.2, 1))
 
-    async def _follow(self, pubsub: PubSub) -> None:
+    async def _hear(self, pubsub: PubSub) -> None:
         """Pass on what comes, until Redis has been silent for too long."""
         loop = asyncio.get_running_loop()
         heard_at = loop.time()
@@ -191,14 +182,14 @@ class Feed:
             if message is None:
                 await pubsub.ping()
                 continue
-            if self.connected or message["type"] != "pong":
-                heard_at = loop.time()  # that it answers does not mean that it tells
             if message["type"] == "message":
                 self._pass_on(message["data"])
             elif message["type"] == "subscribe":
                 # Also after redis-py has quietly connected again: there was a gap.
                 await self._show_all()
                 self.connected = True
+            if self.connected or message["type"] != "pong":
+                heard_at = loop.time()  # that it answers does not mean that it tells
         raise TimeoutError("Redis is silent")
 
     def _pass_on(self, payload: bytes) -> None:
@@ -211,27 +202,30 @@ class Feed:
         for subscriber in told:
             subscriber.deliver()
 
-    async def _attend_forever(self) -> None:
-        """Keep telling the workers what is watched."""
-        while True:
-            await asyncio.sleep(ATTEND_S)
-            try:
-                if self._subscribers:
-                    await actors.attend(self._store, list(self._subscribers))
-            except RedisError as error:
-                logger.info("Nobody could be told what is watched: %s.", error)
+    async def _attend(self) -> None:
+        """Tell the workers what is watched."""
+        await asyncio.sleep(ATTEND_S)
+        try:
+            if self._subscribers:
+                await actors.attend(self._store, list(self._subscribers))
+        except RedisError as error:
+            logger.info("Nobody could be told what is watched: %s.", error)
 
-    async def _keep_time_forever(self) -> None:
+    async def _keep_time(self) -> None:
         """One clock for all streams: a timer for each would be set with each update."""
-        while True:
-            await asyncio.sleep(self._heartbeat_s / ROUNDS)
-            for subscriber in list(self._open):
-                subscriber.stay_quiet(ROUNDS)
+        await asyncio.sleep(self._heartbeat_s / ROUNDS)
+        for subscriber in list(self._open):
+            subscriber.stay_quiet(ROUNDS)
 
 
-def _tell(subscriber: Subscriber, job: str, snapshot: Snapshot | None) -> None:
-    if snapshot is None:
-        subscriber.lose(job)
-    else:
-        subscriber.offer(snapshot)
-        subscriber.deliver()
+async def _forever(turn: Callable[[], Awaitable[None]]) -> None:
+    """Do it again and again: all streams hang on it, whatever goes wrong in one turn.
+
+    Where it was the hearing, all are shown the present in the next.
+    """
+    while True:
+        try:
+            await turn()
+        except Exception:
+            logger.exception("The hub stumbled, and goes on.")
+            await asyncio.sleep(RETRY_S)

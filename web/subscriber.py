@@ -44,18 +44,24 @@ class Subscriber:
     def follow(self, job: str) -> None:
         """Be open to a job, of which the present is not known yet.
 
-        What is announced of it may be long past, so it is kept until `has_read`.
+        What is announced of it may be long past, so it is kept until `show`.
         """
         self.follows[job] = 0
         if self._unread is None:
             self._unread = {}
         self._unread[job] = None
 
-    def has_read(self, job: str) -> Snapshot | None:
-        """Know the present of a job; returns the newest that was kept meanwhile."""
-        kept = self._unread.pop(job, None) if self._unread else None
-        self._unread = self._unread or None
-        return kept
+    def show(self, job: str, present: Snapshot | None, known: int = 0) -> None:
+        """Take the present of a job unless it is known, and what was kept till now."""
+        kept = self._kept(job)
+        if present is None:
+            self._lose(job)
+        elif present.revision != known:
+            self.offer(present)
+        elif self._lacks(present):
+            self.follows[job] = known
+        if kept:
+            self.offer(kept)
 
     def offer(self, snapshot: Snapshot) -> None:
         """Take a snapshot that is newer than what this stream has, to be delivered."""
@@ -67,23 +73,12 @@ class Subscriber:
 
     def deliver(self) -> None:
         """Have what was taken sent: at once, or when the stream wakes."""
-        if self._news and not self._has_sent_all():
+        if (self._news or self._gone) and not self._has_sent_all():
             self.ring()
-
-    def has_seen(self, snapshot: Snapshot) -> None:
-        """Take no snapshot that is not newer than this one."""
-        if self._lacks(snapshot):
-            self.follows[snapshot.job] = snapshot.revision
-
-    def lose(self, job: str) -> None:
-        """Hear that a job is no more."""
-        self._news.pop(job, None)
-        self._gone.add(job)
-        self.ring()
 
     def forget(self, job: str) -> None:
         self.follows.pop(job, None)
-        self.has_read(job)
+        self._kept(job)
         self._news.pop(job, None)
         self._gone.discard(job)
 
@@ -96,8 +91,8 @@ class Subscriber:
             self._is_busy = True
             self._teller.tell_soon()
 
-    def is_rung(self) -> bool:
-        """Whether its teller has to look again; it is idle where not."""
+    def look_again(self) -> bool:
+        """Whether its teller has been rung again; it is idle where not."""
         self._is_busy, self._is_rung = self._is_rung, False
         return self._is_busy
 
@@ -123,6 +118,17 @@ class Subscriber:
         news, self._news = list(self._news.values()), {}
         gone, self._gone = self._gone, set()
         return news, gone
+
+    def _kept(self, job: str) -> Snapshot | None:
+        """The newest that was announced while the present was being read."""
+        kept = self._unread.pop(job, None) if self._unread else None
+        self._unread = self._unread or None
+        return kept
+
+    def _lose(self, job: str) -> None:
+        if job in self.follows:
+            self._news.pop(job, None)
+            self._gone.add(job)
 
     def _has_sent_all(self) -> bool:
         """Send all that is new at once, unless more is to be done about it."""
