@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dramatiq
@@ -17,11 +19,15 @@ from dramatiq.errors import BrokerConnectionError
 
 from .backends import Backend
 from .broker import broker
+from .connection import CALL_S
 from .records import Beat
 from .rounds import Rounds
 from .store import Store
 
 logger = logging.getLogger(__name__)
+
+# Of their own: a broker that hangs must not hold what else is done in threads.
+_senders = ThreadPoolExecutor(thread_name_prefix="send")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,9 @@ async def cancel(job: str) -> None:
 
 async def send_beats(beats: Iterable[Beat]) -> None:
     """Enqueue polls; one that cannot be sent is missed by the watchdog, which will."""
-    for beat in beats:
-        await _send(poll, beat.lane, beat.beat, delay_ms=beat.delay_ms)
+    await asyncio.gather(
+        *(_send(poll, beat.lane, beat.beat, delay_ms=beat.delay_ms) for beat in beats)
+    )
 
 
 async def send_start(job: str) -> None:
@@ -99,9 +106,9 @@ async def send_cancel(job: str) -> None:
 async def _send(
     actor: dramatiq.Actor[..., None], *args: Any, delay_ms: int = 0
 ) -> None:
+    send = partial(actor.send_with_options, args=args, delay=delay_ms or None)
     try:
-        await asyncio.to_thread(
-            actor.send_with_options, args=args, delay=delay_ms or None
-        )
-    except BrokerConnectionError as error:
-        logger.warning("%s%s was not enqueued: %s.", actor.actor_name, args, error)
+        async with asyncio.timeout(CALL_S):
+            await asyncio.get_running_loop().run_in_executor(_senders, send)
+    except (BrokerConnectionError, TimeoutError) as error:
+        logger.warning("%s%s was not enqueued: %r.", actor.actor_name, args, error)

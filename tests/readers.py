@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 import websockets
@@ -74,9 +74,8 @@ def frame_head(length: int) -> bytes:
     return struct.pack("!BBQI", 0x81, 0x80 | 127, length, 0)
 
 
-def close_code(reader: socket.socket) -> int:
+def close_code(stream: BinaryIO) -> int:
     """Read on to the close frame; returns its code."""
-    stream = reader.makefile("rb")
     while True:
         opcode, length = stream.read(2)
         if length == 126:

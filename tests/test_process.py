@@ -11,12 +11,19 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import hypercorn.asyncio
 import psutil
 import pytest
 import websockets
+from hypercorn.config import Config
+from hypercorn.middleware import ProxyFixMiddleware
 
+from actors.connection import CALL_S
 from dev.processes import WEB, Process, Stack, answers, running, wait_for, worker
 from dev.redis import embedded, free_port
+from web import create_app
+
+from .site import site
 
 NOWHERE = "redis://:a-password@127.0.0.1:1/0"
 SECRET = "a secret for the tests, of no worth"
@@ -211,6 +218,53 @@ async def test_hypercorns_own_command_serves_it_too(own_stack: Stack) -> None:
     )
 
     await asyncio.to_thread(wait_for, lambda: answers(f"{url}/health/ready"), process)
+    async with websockets.connect(f"ws://{bind}/prog/") as socket:
+        assert json.loads(await socket.recv()) == {"accept": True}
+        await socket.send("x" * (64 * 1024 + 1))
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+async def test_it_may_stand_behind_middleware_that_copies_the_scope(
+    redis_url: str,
+) -> None:
+    config, stop = Config(), asyncio.Event()
+    config.bind = [f"127.0.0.1:{free_port()}"]
+    behind = ProxyFixMiddleware(create_app())
+    serving = asyncio.create_task(
+        hypercorn.asyncio.serve(behind, config, shutdown_trigger=stop.wait)
+    )
+    url = f"http://{config.bind[0]}/health/ready"
+    await asyncio.to_thread(wait_for, lambda: answers(url))
+    stop.set()
+    await serving
+
+
+async def test_a_broker_that_hangs_holds_up_nothing_but_the_start() -> None:
+    with embedded() as broker:
+        async with site() as here:
+            web = await here.serve(BROKER_URL=broker.url, PROGROCK_DRAIN_S="2")
+            broker.pause()
+            async with httpx.AsyncClient(base_url=web.url, trust_env=False) as client:
+                orders = [
+                    asyncio.create_task(
+                        client.post(
+                            "/jobs", json={"backend": "counter"}, timeout=CALL_S + 5
+                        )
+                    )
+                    for _ in range(20)
+                ]
+                assert not (await asyncio.wait(orders, timeout=0.5))[0]
+                assert (await client.get("/static/feed.js")).status_code == 200
+                answered = await asyncio.gather(*orders)
+            assert {each.status_code for each in answered} == {202}
+
+            asked = time.monotonic()
+            web.process.popen.terminate()
+            assert await asyncio.to_thread(web.process.wait) == 0
+            assert time.monotonic() - asked < 2.5
 
 
 def _status(client: httpx.Client, job: str) -> object:

@@ -102,7 +102,7 @@ async def test_a_flood_is_closed_with_1008(web: Web) -> None:
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, flood, _pings())
         )
-        code = await asyncio.to_thread(readers.close_code, flood)
+        code = await asyncio.to_thread(readers.close_code, flood.makefile("rb"))
         await sending
 
     assert code == 1008
@@ -118,7 +118,7 @@ async def test_a_flood_is_noticed_while_redis_is_slow(here: Site, web: Web) -> N
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, flood, [watch] * 1000)
         )
-        code = await asyncio.to_thread(readers.close_code, flood)
+        code = await asyncio.to_thread(readers.close_code, flood.makefile("rb"))
         await sending
 
     assert code == 1008
@@ -140,11 +140,23 @@ async def test_a_message_of_100_mb_is_closed_with_1009_and_not_kept(web: Web) ->
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, hostile, chunks())
         )
-        code = await asyncio.to_thread(readers.close_code, hostile)
+        code = await asyncio.to_thread(readers.close_code, hostile.makefile("rb"))
         await sending
 
     assert code == 1009
     assert peak - before < 8 * KIB * KIB
+
+
+async def test_nothing_follows_the_close_of_a_socket(here: Site, web: Web) -> None:
+    """Although the job goes on, and the client is given a second to read why."""
+    job = await jobs.add(here.store)
+    async with here.moving(job):
+        with readers.watching(web, job.job) as hostile:
+            hostile.sendall(readers.frame("x" * (64 * KIB + 1)))
+            stream = hostile.makefile("rb")
+            assert await asyncio.to_thread(readers.close_code, stream) == 1009
+
+            assert await asyncio.to_thread(stream.read) == b""
 
 
 def _send_until_refused(reader: socket.socket, frames: Iterable[bytes]) -> None:

@@ -288,6 +288,14 @@ def test_params_that_do_not_fit_are_refused_with_a_sentence(
     assert len(str(refused.value)) < 300
 
 
+def test_params_nested_too_deep_are_refused_at_any_depth() -> None:
+    nested: list[Any] = []
+    for _ in range(1000):
+        nested = [nested]
+        with pytest.raises(ParamsError):
+            PARAMS.check({"loaves": nested})
+
+
 def test_what_is_given_is_not_changed() -> None:
     given: dict[str, Any] = {}
 

@@ -19,6 +19,7 @@ from quart.testing.connections import (
 from actors import Status
 from actors.store import Store
 from web import conversation
+from web.desk import Desk
 
 from . import jobs
 from .jobs import ALICE, BOB
@@ -290,6 +291,19 @@ async def test_over_the_limit_a_start_is_refused(serving: Serving) -> None:
     assert answer["key"] == "second"
 
 
+async def test_a_mistake_of_ours_is_an_error_frame_too(
+    client: _Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(Desk, "start", fail)
+    async with talking(client) as talk:
+        refused = await talk.refused(COUNTER)
+
+    assert refused["error"]["code"] == "internal"
+
+
 async def test_a_flood_is_shut_out(client: _Client) -> None:
     async with talking(client) as talk:
         for _ in range(1000):
@@ -371,6 +385,23 @@ async def test_jobs_that_change_together_come_as_one_frame_where_that_was_asked(
     assert {told["job"] for told in together} == {job.job for job in watched}
 
 
+async def test_no_frame_of_a_batch_is_larger_than_what_a_client_may_send(
+    client: _Client, store: Store
+) -> None:
+    watched = [await jobs.add(store, params={"x": "x" * 4000}) for _ in range(40)]
+    async with talking(client, "/prog/?batch=1", **ALICE) as talk:
+        for job in watched:
+            await talk.ask({"action": "watch", "job": job.job})
+
+        await store.advance([jobs.change(job, progress=50.0) for job in watched])
+
+        frames = []
+        while sum(map(len, frames)) < len(watched):
+            frames.append(await talk.hear())
+    assert len(frames) == 3
+    assert all(len(json.dumps(frame)) < 68 * 1024 for frame in frames)  # with blanks
+
+
 async def test_jobs_that_change_together_come_one_by_one_else(
     client: _Client, store: Store
 ) -> None:
@@ -392,7 +423,8 @@ async def test_a_job_that_is_gone_is_told(
     async with talking(client, **ALICE) as talk:
         await talk.ask({"action": "watch", "job": job.job})
         for subscriber in app.extensions["desk"].feed.subscribers_of(job.job):
-            subscriber.lose(job.job)
+            subscriber.show(job.job, None)
+            subscriber.deliver()
 
         told = await talk.hear()
 

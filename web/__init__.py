@@ -20,18 +20,17 @@ from .feed import Feed
 from .handover import Handover
 from .health import health
 from .pages import pages
+from .reading import MOST_BYTES
 from .socket import socket
 
 __all__ = ["create_app"]
-
-MOST_BODY_BYTES = 64 * 1024
 
 
 def create_app(settings: Settings = from_environment) -> Quart:
     """Make the application; raises SettingError where a setting makes no sense."""
     hypercorn_patch.apply()
     app = Quart(__name__, template_folder="../templates", static_folder="../static")
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = None  # a browser asks whether it changed
     for blueprint in (pages, api, events, socket, health):

@@ -7,10 +7,12 @@ timeout cuts streams without a word, so the streams are ended here before it sto
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
 import sys
+import threading
 
 import uvloop
 from hypercorn.asyncio import serve
@@ -54,12 +56,16 @@ async def _serve(app: Quart) -> None:
     try:
         await serve(app, Listening(settings), shutdown_trigger=drained)
     except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
         sys.exit(f"PORT {settings.port}: cannot listen there ({error.strerror}).")
 
 
 async def _drain(desk: Desk) -> None:
-    # A stalled reader can hold Hypercorn's own end for ever.
-    asyncio.get_running_loop().call_later(settings.drain_s, os._exit, 0)
+    # A stalled reader can hold Hypercorn's own end for ever, a broker a thread.
+    deadline = threading.Timer(settings.drain_s, os._exit, (0,))
+    deadline.daemon = True
+    deadline.start()
     notice_s = min(NOTICE_S, settings.drain_s / 4)
     await desk.feed.drain(settings.drain_s / 2, notice_s)
 

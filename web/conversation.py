@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -20,14 +20,15 @@ from .allowance import BURST, Allowance
 from .desk import Desk
 from .feed import COME_BACK_MS
 from .handover import Line, Over
-from .problems import Problem, no_such_job, unavailable
-from .reading import fitted, parsed
+from .hypercorn_patch import FAREWELL_S
+from .problems import Problem, bug, no_such_job, unavailable
+from .reading import MOST_BYTES, fitted, parsed
 from .subscriber import Subscriber
 from .wire import Wire, text_frame
 
 MOST_WATCHED = 5000
 COST_BYTES = 1024  # a long message costs as much as several
-FAREWELL_S = 1  # in which a client may read why it is closed
+MOST_BATCH_BYTES = MOST_BYTES - 2  # and two brackets: as much as a client may send
 
 CLOSE_FLOOD = 1008
 CLOSE_RESTART = 1012
@@ -83,7 +84,7 @@ class Conversation:
         if self._wire is None:
             return False
         if self._batches and len(news) > 1:
-            return self._wire.write(text_frame(_array(news)))
+            return self._wire.write(b"".join(map(text_frame, _arrays(news))))
         return self._wire.write(b"".join(map(_frame, news)))
 
     def tell_soon(self) -> None:
@@ -91,7 +92,7 @@ class Conversation:
 
     async def _tell(self) -> None:
         """Send what is new, or a heartbeat where nothing is."""
-        while self._subscriber.is_rung():
+        while self._subscriber.look_again():
             if self._desk.feed.ending:
                 await self._send({"reconnect_in_ms": random.randint(*COME_BACK_MS)})
                 raise Over(CLOSE_RESTART)
@@ -126,11 +127,8 @@ class Conversation:
         news, gone = self._desk.feed.take(self._subscriber)
         if not news and not gone:
             await self._send({"heartbeat": True})
-        if self._batches and len(news) > 1:
-            await self._send_text(_array(news))
-        else:
-            for snapshot in news:
-                await self._send_text(snapshot.data)
+        for text in _arrays(news) if self._batches else (each.data for each in news):
+            await self._send_text(text)
         for job in gone:
             await self._send_error(no_such_job(), {"job": job})
 
@@ -144,6 +142,8 @@ class Conversation:
             await self._send_error(problem, about)
         except RedisError:
             await self._send_error(unavailable(), about)
+        except Exception as error:
+            await self._send_error(bug(error), about)
 
     async def _do(self, message: Message) -> None:
         match message.action:
@@ -162,9 +162,8 @@ class Conversation:
             case "unwatch":
                 self._desk.feed.leave(self._subscriber, _named(message))
             case "cancel":
-                job_id = await self._own_job(message)
-                job = await self._desk.cancel(self._visitor, job_id)
-                if job_id not in self._subscriber.follows:
+                job = await self._desk.cancel(self._visitor, _named(message))
+                if job.job not in self._subscriber.follows:
                     await self._send_text(msgspec.json.encode(job))
             case _:
                 raise Problem(
@@ -211,8 +210,20 @@ def _frame(snapshot: Snapshot) -> bytes:
     return text_frame(snapshot.data)
 
 
-def _array(news: Sequence[Snapshot]) -> bytes:
-    return b"[%s]" % b",".join(snapshot.data for snapshot in news)
+def _arrays(news: Iterable[Snapshot]) -> Iterator[bytes]:
+    """As few frames as may be; what is alone in one is no array."""
+    batch: list[bytes] = []
+    for snapshot in news:
+        if sum(map(len, batch)) + len(batch) + len(snapshot.data) > MOST_BATCH_BYTES:
+            yield _array(batch)
+            batch = []
+        batch.append(snapshot.data)
+    if batch:
+        yield _array(batch)
+
+
+def _array(batch: Sequence[bytes]) -> bytes:
+    return b"[%s]" % b",".join(batch) if len(batch) > 1 else batch[0]
 
 
 def _read(frame: Any) -> Any:

@@ -34,17 +34,17 @@ class Over(Exception):  # noqa: N818  # no error, and this is how a group is end
 class Line:
     """One client's connection in ASGI's messages, and what follows on it."""
 
-    __slots__ = ("_receive", "_sequel", "has_gone", "send")
+    __slots__ = ("_receive", "has_gone", "send", "sequel")
 
     def __init__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         self._receive = receive
         self.send = send
         self.has_gone = False
-        self._sequel: Callable[[], Awaitable[None]] | None = None
+        self.sequel: Callable[[], Awaitable[None]] | None = None
 
     def go_on_with(self, sequel: Callable[[], Awaitable[None]]) -> None:
         """Have this done on the line when Quart is done with it."""
-        self._sequel = sequel
+        self.sequel = sequel
 
     async def receive(self) -> ASGIReceiveEvent:
         event = await self._receive()
@@ -63,20 +63,10 @@ class Line:
     async def send_opening(self, event: ASGISendEvent) -> None:
         """Send what Quart does, but not that this is all."""
         is_last = event["type"] in _LAST and not event.get("more_body")
-        if not (is_last and self._sequel):
+        if not (is_last and self.sequel):
             await self.send(event)
-        if self._sequel and event["type"] == "http.response.start":
+        if self.sequel and event["type"] == "http.response.start":
             _forget(event["headers"])
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether something is to follow."""
-        return self._sequel is not None and not self.has_gone
-
-    async def follow(self) -> None:
-        """Do what is to follow."""
-        assert self._sequel
-        await self._sequel()
 
 
 class Handover:
@@ -100,12 +90,12 @@ class Handover:
                 _only_connect(line) if is_socket else line.receive,
                 line.send_opening,
             )
-            if line.goes_on:
+            if line.sequel and not line.has_gone:
                 del opening
                 _forget(scope["headers"])
                 if is_socket:  # which the server has logged by now
                     cast(dict[str, object], scope).clear()
-                await line.follow()
+                await line.sequel()
         finally:
             if is_socket:
                 self._let_go(line)

@@ -22,10 +22,15 @@ class Latch:
         self._waiting: set[asyncio.Future[None]] | None = None
 
     async def set(self) -> None:
-        self.open()
+        """Let everybody go on who waits."""
+        self._is_set = True
+        everybody, self._waiting = self._waiting or (), None
+        for waiting in everybody:
+            if not waiting.done():
+                waiting.set_result(None)
 
     async def clear(self) -> None:
-        self.close()
+        self._is_set = False
 
     async def wait(self) -> None:
         if self._is_set:
@@ -42,17 +47,6 @@ class Latch:
     def is_set(self) -> bool:
         return self._is_set
 
-    def open(self) -> None:
-        """Let everybody go on who waits."""
-        self._is_set = True
-        everybody, self._waiting = self._waiting or (), None
-        for waiting in everybody:
-            if not waiting.done():
-                waiting.set_result(None)
-
-    def close(self) -> None:
-        self._is_set = False
-
 
 class Mailbox(Generic[T]):
     """An asyncio.Queue with as much as Hypercorn needs of it."""
@@ -66,15 +60,15 @@ class Mailbox(Generic[T]):
 
     async def put(self, item: T) -> None:
         while len(self._items) >= self._most:
-            self._has_room.close()
+            await self._has_room.clear()
             await self._has_room.wait()
         self._items.append(item)
-        self._has_mail.open()
+        await self._has_mail.set()
 
     async def get(self) -> T:
         while not self._items:
-            self._has_mail.close()
+            await self._has_mail.clear()
             await self._has_mail.wait()
         item = self._items.pop(0)
-        self._has_room.open()
+        await self._has_room.set()
         return item

@@ -14,8 +14,6 @@ from hypercorn.config import Config, Sockets
 
 from actors.settings import Settings
 
-from . import MOST_BODY_BYTES
-
 # Who takes nothing for so long, or does not confirm it, is cut off (tcp(7)).
 SILENT_READER_S = 30
 # So much waits in the kernel for one reader, who would else be sent a long past.
@@ -34,7 +32,6 @@ class Listening(Config):
         self.graceful_timeout = settings.drain_s
         self.shutdown_timeout = 5
         self.keep_alive_timeout = 95  # longer than a proxy keeps its own connections
-        self.websocket_max_message_size = MOST_BODY_BYTES
 
     def create_sockets(self) -> Sockets:
         sockets = super().create_sockets()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 
 from quart import (
     Quart,
     Response,
-    current_app,
     has_request_context,
     jsonify,
     render_template,
@@ -15,6 +15,8 @@ from quart import (
 )
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
+
+logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):  # noqa: N818  # RFC 9457's own word
@@ -100,8 +102,13 @@ def unavailable() -> Problem:
 
 
 async def _answer_bug(error: Exception) -> Response:
-    current_app.logger.error("A request went wrong.", exc_info=error)
-    return await _answer(Problem(500, "internal", "Something went wrong on our side."))
+    return await _answer(bug(error))
+
+
+def bug(error: Exception) -> Problem:
+    """What is told of a mistake of ours; the log has all of it."""
+    logger.error("A request went wrong.", exc_info=error)
+    return Problem(500, "internal", "Something went wrong on our side.")
 
 
 _sentences = {

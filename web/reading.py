@@ -8,6 +8,8 @@ import msgspec
 
 from .problems import Problem
 
+MOST_BYTES = 64 * 1024  # of a body or a message
+
 T = TypeVar("T")
 
 

@@ -20,18 +20,27 @@ SCOPE_KEY = "progrock.wire"
 class Wire:
     """A client's connection."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_is_shut", "_transport")
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._transport = writer.transport
+        self._is_shut = False
+
+    def __deepcopy__(self, memo: object) -> Wire:
+        """Middleware may copy the scope that it lies in; there is but one."""
+        return self
 
     def write(self, data: bytes) -> bool:
         """Write `data`, unless something still waits; tells whether it did."""
         transport = self._transport
-        if transport.get_write_buffer_size() or transport.is_closing():
+        if self._is_shut or transport.get_write_buffer_size() or transport.is_closing():
             return False
         transport.write(data)
         return True
+
+    def shut(self) -> None:
+        """Write no more: nothing may follow a WebSocket's close frame."""
+        self._is_shut = True
 
 
 def wire_of(scope: Mapping[str, Any]) -> Wire | None:

@@ -27,7 +27,10 @@ class Params:
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return `given` with defaults filled in; raises ParamsError."""
         params = {**self._defaults, **given}
-        error = best_match(self._validator.iter_errors(params))
+        try:
+            error = best_match(self._validator.iter_errors(params))
+        except RecursionError as too_deep:
+            raise ParamsError("The parameters are nested too deep.") from too_deep
         if error is not None:
             name = ".".join(map(str, error.absolute_path))
             where = f"The parameter {name} does not fit" if name else "The parameters"
