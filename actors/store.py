@@ -20,6 +20,7 @@ PREFIX = "progrock:"
 FEED = f"{PREFIX}feed"
 LEASE_MS = 1000
 ATTENTION_MS = 6000
+LOOK_AHEAD = 100  # jobs are read at once where few of them may be wanted
 
 _LUA = Path(__file__).parent / "lua"
 _PRELUDE = (_LUA / "prelude.lua").read_text()
@@ -179,16 +180,17 @@ class Store:
         Raises KeyError for a cursor that names none.
         """
         owned = f"{PREFIX}owner:{owner}"
+        ahead = max(limit, LOOK_AHEAD) if status else limit
         start = await self._place_after(owned, cursor) if cursor else 0
         found: list[Snapshot] = []
         while True:
-            ids: Any = await self._redis.zrange(owned, start, start + limit, desc=True)
+            ids: Any = await self._redis.zrange(owned, start, start + ahead, desc=True)
             for snapshot in await self.snapshots([id.decode() for id in ids]):
                 if snapshot and _has(snapshot, status):
                     found.append(snapshot)
                 if len(found) > limit:
                     return Page(found[:limit], found[limit - 1].job)
-            if len(ids) <= limit:
+            if len(ids) <= ahead:
                 return Page(found, None)
             start += len(ids)
 

@@ -234,6 +234,7 @@ export class Feed extends EventTarget {
     source.addEventListener("open", () => this.#opened(stream()))
     source.addEventListener("message", (event) => this.#hear(stream(), event.data))
     source.addEventListener("heartbeat", () => this.#heard(stream()))
+    source.addEventListener("gone", (event) => stream() && this.#lookUp(JSON.parse(event.data).job))
     source.addEventListener("end", () => stream() && this.#ended())
     source.addEventListener("error", () => this.#stumbled(stream()))
     return source

@@ -282,11 +282,12 @@ function cards() {
 }
 
 function render() {
+  const news = new Map(unseen)
+  unseen.clear() // first, so that a card that cannot be shown stops no others later
   for (const card of cards()) {
-    const job = unseen.get(card.job)
+    const job = news.get(card.job)
     if (job) card.show(job)
   }
-  unseen.clear()
 }
 
 feed.addEventListener("job", (event) => {

@@ -540,7 +540,7 @@ async def test_there_is_no_result_before_there_is_one(client: _Client) -> None:
         ("POST", "/start"),
     ],
 )
-@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null"])
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://["])
 async def test_a_foreign_page_is_refused(
     client: _Client, method: str, path: str, origin: str
 ) -> None:

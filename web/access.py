@@ -57,7 +57,7 @@ class Access:
 
     def allows(self, origin: str, host: str) -> bool:
         """Whether pages of `origin` may use this server, known to them as `host`."""
-        return origin in self._origins or urlsplit(origin).netloc == host
+        return origin in self._origins or _host_of(origin) == host
 
     def share(self, asking: Request, response: Response) -> None:
         """Let a page of an allowed origin read the answer (CORS)."""
@@ -102,6 +102,13 @@ def _secret(settings: Settings) -> str:
     if not (settings.secret_key or settings.development):
         raise SettingError("SECRET_KEY is missing: give it a long random text.")
     return settings.secret_key or secrets.token_urlsafe(32)
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # "http://[", which is nobody's
+        return None
 
 
 def _is_secure(asking: Request | Websocket) -> bool:

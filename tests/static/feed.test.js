@@ -506,6 +506,17 @@ test("the end of the events is the end, after a last look at what was not seen t
   assert.equal("idle", feed.transport)
 })
 
+test("a job that is gone from the events is looked up, and watched no longer", async (t) => {
+  const feed = feedOn(t)
+  await watchOverEvents(t, feed, "anna", "bert")
+  Events.last.hear({ job: "anna" }, "gone")
+  await settled()
+
+  assert.deepEqual(["GET /jobs/anna"], requests)
+  assert.equal("anna", feed.refusals[0].job)
+  assert.deepEqual(["bert"], Events.last.url.searchParams.getAll("job"))
+})
+
 test("heartbeat events keep the event source alive", async (t) => {
   const feed = feedOn(t)
   await watchOverEvents(t, feed, "anna")
