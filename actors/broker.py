@@ -31,7 +31,6 @@ from redis.retry import Retry
 
 from .settings import settings
 
-LOST = (redis.ConnectionError, redis.TimeoutError)
 RESTART_S = 0.3
 MOST_RINGS = 8
 FULL_S = 0.005
@@ -46,9 +45,10 @@ redis.call('PEXPIRE', KEYS[1], 10000)
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    """Have Dramatiq try again, also where Redis may be read only, or is full."""
     try:
         yield
-    except LOST as error:
+    except redis.RedisError as error:
         raise ConnectionClosed(error) from None
 
 

@@ -14,6 +14,7 @@ import httpx
 import hypercorn.asyncio
 import psutil
 import pytest
+import redis
 import websockets
 from hypercorn.config import Config
 from hypercorn.middleware import ProxyFixMiddleware
@@ -178,6 +179,25 @@ def test_what_redis_takes_away_comes_back_by_itself() -> None:
 
         wait_for(lambda: answers(f"{stack.url}/health/ready"), timeout_s=10)
         wait_for(lambda: _status(client, job) == "succeeded", timeout_s=20)
+
+
+def test_a_redis_that_takes_no_writes_for_a_moment_ends_no_worker() -> None:
+    with (
+        embedded() as server,
+        running(server.url, PROGROCK_LIMITS="off") as stack,
+        httpx.Client(base_url=stack.url, trust_env=False) as client,
+        redis.Redis.from_url(server.url) as admin,
+    ):
+        order = {"backend": "counter", "params": {"seconds": 4}}
+        job = client.post("/jobs", json=order).json()["job"]
+        wait_for(lambda: _status(client, job) == "running")
+        admin.execute_command("REPLICAOF", "127.0.0.1", "1")  # as in a failover
+        wait_for(lambda: "read only replica" in stack.worker.log(), timeout_s=10)
+        admin.execute_command("REPLICAOF", "NO", "ONE")
+
+        wait_for(lambda: _status(client, job) == "succeeded", timeout_s=15)
+        assert stack.worker.popen.poll() is None
+        assert "has died" not in stack.worker.log()
 
 
 @pytest.mark.parametrize("door", ["http", "socket"])
