@@ -71,8 +71,9 @@ def require(url: str, variable: str) -> None:
     deadline = time.monotonic() + START_S
     while not _answers(url):
         if time.monotonic() > deadline:
-            parts = urlsplit(url)  # without the password
-            where = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+            parts = urlsplit(url)
+            host = parts.netloc.rpartition("@")[2]  # without the password
+            where = f"{parts.scheme}://{host}{parts.path}"
             raise SettingError(f"Redis cannot be reached at {where} ({variable}).")
         time.sleep(0.1)
 

@@ -20,6 +20,8 @@ from .jobs import ALICE
 from .site import TOKEN, Web
 
 SMALL_BUFFER = 4096
+TEXT, PING, PONG = 0x81, 0x89, 0x8A  # the first byte of a frame (RFC 6455 §5.2)
+FRAGMENT = 0x00
 
 
 def events(web: Web, job: str) -> socket.socket:
@@ -43,19 +45,18 @@ def watching(web: Web, job: str) -> socket.socket:
     return reader
 
 
+def hasty(web: Web, job: str) -> socket.socket:
+    """Watch a job over a WebSocket without waiting for the handshake's answer."""
+    reader = _connected(web)
+    watch = frame(json.dumps({"action": "watch", "job": job}))
+    reader.sendall(_handshake() + watch + 100 * frame('{"action": "ping"}'))
+    return reader
+
+
 def shaken(web: Web) -> socket.socket:
     """A WebSocket after its handshake."""
     reader = _connected(web)
-    key = base64.b64encode(os.urandom(16)).decode()
-    reader.sendall(
-        _request(
-            "/prog/",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Key: {key}",
-        )
-    )
+    reader.sendall(_handshake())
     head = b""
     while b"\r\n\r\n" not in head:
         head += reader.recv(1)
@@ -63,15 +64,16 @@ def shaken(web: Web) -> socket.socket:
     return reader
 
 
-def frame(text: str) -> bytes:
-    """One text frame of a client, with a mask that changes nothing."""
-    return frame_head(len(text)) + text.encode()
+def frame(data: str | bytes, head: int = TEXT) -> bytes:
+    """One frame of a client, with a mask that changes nothing."""
+    payload = data.encode() if isinstance(data, str) else data
+    return frame_head(len(payload), head) + payload
 
 
-def frame_head(length: int) -> bytes:
+def frame_head(length: int, head: int = TEXT) -> bytes:
     if length < 126:
-        return struct.pack("!BBI", 0x81, 0x80 | length, 0)
-    return struct.pack("!BBQI", 0x81, 0x80 | 127, length, 0)
+        return struct.pack("!BBI", head, 0x80 | length, 0)
+    return struct.pack("!BBQI", head, 0x80 | 127, length, 0)
 
 
 def close_code(stream: BinaryIO) -> int:
@@ -84,6 +86,16 @@ def close_code(stream: BinaryIO) -> int:
         if opcode == 0x88:
             code: int = struct.unpack("!H", payload[:2])[0]
             return code
+
+
+def _handshake() -> bytes:
+    return _request(
+        "/prog/",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+    )
 
 
 @dataclass

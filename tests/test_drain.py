@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -91,6 +92,22 @@ async def test_a_stalled_reader_holds_the_end_up_for_no_longer_than_the_drain_ma
 
         assert await asyncio.to_thread(web.process.wait) == 0
         assert time.monotonic() - told_at < 3.5
+
+
+async def test_half_a_request_holds_nobody_up(here: Site) -> None:
+    web = await here.serve()
+    with socket.create_connection(("127.0.0.1", web.port)) as client:
+        client.sendall(
+            b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 1000\r\n\r\n{"
+        )
+        await asyncio.to_thread(wait_for, lambda: bool(web.peers()))
+        told_at = time.monotonic()
+        web.process.popen.terminate()
+
+        assert await asyncio.to_thread(web.process.wait) == 0
+    assert time.monotonic() - told_at < 5
+    assert "Traceback" not in web.process.log()
 
 
 async def test_a_rolling_restart_loses_nobody_and_spreads_their_return(

@@ -49,7 +49,7 @@ async def test_whoever_closes_an_idle_connection_is_let_go_at_once() -> None:
 
 def come_and_go(web: Web, job: Job, times: int) -> None:
     """Open streams of each kind and leave them, politely or not."""
-    kinds = (readers.events, readers.watching, readers.waiting)
+    kinds = (readers.events, readers.watching, readers.waiting, readers.hasty)
     manners = (politely, rudely)
     for kind, leave, _ in zip(
         itertools.cycle(kinds),

@@ -20,6 +20,7 @@ from .readers import Watcher
 from .site import BEAT_S, Site, Web, site
 
 KIB = 1024
+FIN = 0x80
 PATIENCE_S = 15
 MOST_KEPT = 256 * KIB  # for one stream, of which its unsent past is 64 KiB
 
@@ -78,6 +79,7 @@ async def test_readers_who_take_nothing_are_dropped_and_delay_nobody(
                     timeout_s=SILENT_READER_S / 2 + PATIENCE_S,
                 )
                 assert web.memory() - before < 220 * MOST_KEPT
+                assert "Traceback" not in web.process.log()
             for sip in sipping:
                 sip.cancel()
 
@@ -108,6 +110,67 @@ async def test_a_flood_is_closed_with_1008(web: Web) -> None:
     assert code == 1008
     assert web.memory() - before < 16 * KIB * KIB
     await asyncio.to_thread(wait_for, lambda: not web.peers(), timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        readers.frame(b"", readers.PING),
+        readers.frame(b"", readers.PONG),
+        readers.frame(b"", readers.FRAGMENT),
+    ],
+    ids=["ping", "pong", "fragment"],
+)
+async def test_a_flood_of_what_is_no_message_is_closed_with_1008(
+    web: Web, said: bytes
+) -> None:
+    opening = readers.frame(b"", readers.TEXT & ~FIN)
+    with readers.shaken(web) as flood:
+        if said[0] == readers.FRAGMENT:
+            flood.sendall(opening)
+        sending = asyncio.create_task(
+            asyncio.to_thread(_send_until_refused, flood, [said * 1000] * 1000)
+        )
+        code = await asyncio.to_thread(readers.close_code, flood.makefile("rb"))
+        await sending
+
+    assert code == 1008
+    await asyncio.to_thread(wait_for, lambda: not web.peers(), timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (readers.frame(b"\xff"), 1007),
+        (readers.frame(b"", 0x80 | 0x3), 1002),
+        (readers.frame(b"", readers.TEXT | 0x40), 1002),
+        (readers.frame(b"", readers.FRAGMENT), 1002),
+        (b"\x81\x00", 1002),
+        (readers.frame("€" * (22 * KIB)), 1009),
+    ],
+    ids=["no UTF-8", "no opcode", "no extension", "no start", "no mask", "too large"],
+)
+async def test_what_may_not_be_sent_is_closed_with_its_code(
+    web: Web, said: bytes, code: int
+) -> None:
+    with readers.shaken(web) as careless:
+        careless.sendall(said)
+
+        stream = careless.makefile("rb")
+        assert await asyncio.to_thread(readers.close_code, stream) == code
+        assert await asyncio.to_thread(stream.read) == b""
+
+
+async def test_what_is_said_before_the_handshake_is_answered_waits_for_it(
+    here: Site, web: Web
+) -> None:
+    job = await jobs.end(here.store, await jobs.add(here.store))
+    with readers.hasty(web, job.job) as hasty:
+        said = b""
+        while b'"finished":true' not in said:
+            said += await asyncio.to_thread(hasty.recv, 4096)
+
+    assert said.startswith(b"HTTP/1.1 101")
 
 
 async def test_a_flood_is_noticed_while_redis_is_slow(here: Site, web: Web) -> None:

@@ -252,7 +252,8 @@ async def test_what_is_not_json_is_an_error_frame(
     async with talking(client) as talk:
         answer = await talk.refused(frame)
 
-    assert answer.keys() == {"error"}
+    assert answer.keys() == {"error", "action"}
+    assert answer["action"] == ""
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,8 @@ async def test_the_wrong_shape_is_an_error_frame(client: _Client, message: Any) 
     async with talking(client) as talk:
         answer = await talk.refused(message)
 
-    assert answer.keys() == {"error"}
+    assert answer.keys() == {"error", "action"}
+    assert answer["action"] == ""
 
 
 @pytest.mark.parametrize("action", ["watch", "cancel"])
@@ -429,7 +431,7 @@ async def test_a_job_that_is_gone_is_told(
         told = await talk.hear()
 
     assert told["error"]["code"] == "unknown_job"
-    assert told["job"] == job.job
+    assert (told["action"], told["job"]) == ("watch", job.job)
 
 
 async def test_whoever_watches_too_much_starts_nothing_in_vain(

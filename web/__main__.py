@@ -30,6 +30,8 @@ NOTICE_S = 0.5  # in which balancers see that this process is not ready
 
 
 def main() -> None:
+    # Python's own handler raises anywhere, and what it raises may be swallowed there.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )

@@ -20,9 +20,9 @@ from .allowance import BURST, Allowance
 from .desk import Desk
 from .feed import COME_BACK_MS
 from .handover import Line, Over
-from .hypercorn_patch import FAREWELL_S
 from .problems import Problem, bug, no_such_job, unavailable
 from .reading import MOST_BYTES, fitted, parsed
+from .strict_socket import FAREWELL_S
 from .subscriber import Subscriber
 from .wire import Wire, text_frame
 
@@ -120,7 +120,8 @@ class Conversation:
         self._asked = None
 
     def _may_ask(self, frame: str | bytes | None) -> bool:
-        cost = 1 + len(frame or b"") // COST_BYTES  # an empty one may come as None
+        data = frame.encode() if isinstance(frame, str) else frame or b""
+        cost = 1 + len(data) // COST_BYTES
         return self._allowance.spend(cost) and len(self._asked or ()) < BURST
 
     async def _tell_news(self) -> None:
@@ -130,10 +131,10 @@ class Conversation:
         for text in _arrays(news) if self._batches else (each.data for each in news):
             await self._send_text(text)
         for job in gone:
-            await self._send_error(no_such_job(), {"job": job})
+            await self._send_error(no_such_job(), {"action": "watch", "job": job})
 
     async def _answer(self, frame: Any) -> None:
-        about: dict[str, str] = {}
+        about = _about(None)
         try:
             said = _read(frame)
             about = _about(said)
@@ -234,10 +235,11 @@ def _read(frame: Any) -> Any:
 
 def _about(said: Any) -> dict[str, str]:
     """What an error frame repeats, so that the client knows what it is about."""
-    if not isinstance(said, dict):
-        return {}
-    parts = {name: said.get(name) for name in ("action", "job", "key")}
-    return {name: part for name, part in parts.items() if isinstance(part, str)}
+    about = {"action": ""}
+    for name in ("action", "job", "key"):
+        if isinstance(said, dict) and isinstance(said.get(name), str):
+            about[name] = said[name]
+    return about
 
 
 def _named(message: Message) -> str:

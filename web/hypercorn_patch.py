@@ -2,24 +2,25 @@
 
 - `_accept_none`: permessage-deflate would cost 90 KiB for every connection and twice
   the CPU for every frame, and browsers always offer it (Hypercorn's issue 307).
-- `BoundedStream`: a message over the limit would be kept for as long as it comes. And
-  nothing may follow a close frame, also not past Hypercorn.
+- `strict_socket`: what a client may not send would be kept, and held, and go on.
 - `PromptServer`: a client that has closed an idle connection would be held for as long
-  as one that has not. It also tells requests, in ASGI's `state`, which wire is theirs.
+  as one that has not, and one that the kernel has given up would be called an error. It
+  also tells requests, in ASGI's `state`, which wire is theirs.
 - `LeanTaskGroup` and `Latch`: what waits for an idle client is lean.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
-import wsproto.events
 from hypercorn.asyncio import run, task_group, tcp_server
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event
 from hypercorn.protocol import h2, h11, ws_stream
-from hypercorn.protocol.events import Data, Event, Request, StreamClosed
 from hypercorn.typing import (
     AppWrapper,
     ASGIReceiveCallable,
@@ -28,23 +29,21 @@ from hypercorn.typing import (
     LifespanState,
     Scope,
 )
-from wsproto.events import CloseConnection
-from wsproto.frame_protocol import CloseReason
 
 from .lean import Latch, Mailbox
-from .reading import MOST_BYTES
+from .strict_socket import StrictBuffer, StrictConnection, StrictStream
 from .wire import SCOPE_KEY, Wire
 
 Send = Callable[[ASGISendEvent | None], Awaitable[None]]
-
-FAREWELL_S = 1  # in which a client may read why it is closed
 
 
 def apply() -> None:
     """Put ours in the place of Hypercorn's."""
     setattr(ws_stream, "server_extensions_handshake", _accept_none)  # noqa: B010  # not exported
+    setattr(ws_stream, "Connection", StrictConnection)  # noqa: B010  # not exported
+    setattr(ws_stream, "WebsocketBuffer", StrictBuffer)  # noqa: B010  # not exported
     for protocol in (h11, h2):
-        setattr(protocol, "WSStream", BoundedStream)  # noqa: B010  # not exported
+        setattr(protocol, "WSStream", StrictStream)  # noqa: B010  # not exported
     setattr(run, "TCPServer", PromptServer)  # noqa: B010  # not exported
     setattr(tcp_server, "TaskGroup", LeanTaskGroup)  # noqa: B010  # not exported
     WorkerContext.event_class = Latch
@@ -54,42 +53,13 @@ def _accept_none(*_: Any) -> None:
     return None
 
 
-class BoundedStream(ws_stream.WSStream):
-    """A WebSocket that ends with a message that is too large."""
-
-    _wire: Wire | None = None
-    _overflowed = False
-
-    async def handle(self, event: Event) -> None:
-        if isinstance(event, Request):
-            self.buffer.max_length = MOST_BYTES
-            self._wire = event.state.get(SCOPE_KEY)
-        if self._overflowed and isinstance(event, Data):
-            return  # read, for else the reason would be lost with it, and dropped
-        await super().handle(event)
-
-    async def _send_wsproto_event(self, event: wsproto.events.Event) -> None:
-        if isinstance(event, CloseConnection):
-            if self._wire:
-                self._wire.shut()
-            self._overflowed = event.code == CloseReason.MESSAGE_TOO_BIG
-        await super()._send_wsproto_event(event)
-        if self._overflowed:
-            self.buffer.clear()
-            self.task_group.spawn(self._end)
-
-    async def _end(self) -> None:
-        await self.context.sleep(FAREWELL_S)
-        await self.send(StreamClosed(stream_id=self.stream_id))
-
-
 class LeanTaskGroup(task_group.TaskGroup):
     """Hands over what a client sends through a queue that costs little."""
 
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: Send
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        mailbox = Mailbox[ASGIReceiveEvent](config.max_app_queue_size)
+        mailbox = Mailbox(config.max_app_queue_size)
         self.spawn(self._run, app, config, scope, mailbox.get, send)
         return mailbox.put
 
@@ -120,6 +90,20 @@ class PromptServer(tcp_server.TCPServer):
         super().__init__(*arguments)
         if self.writer.get_extra_info("ssl_object") is None:  # TLS has buffers below
             self.state = LifespanState({**self.state, SCOPE_KEY: Wire(self.writer)})
+
+    async def run(self) -> None:
+        with suppress(asyncio.CancelledError):  # at the end; asyncio logs it else
+            await super().run()
+
+    async def protocol_send(self, event: Event) -> None:
+        try:
+            await super().protocol_send(event)
+        except OSError:  # Hypercorn expects fewer of them
+            await self.protocol.handle(Closed())
+
+    async def _close(self) -> None:
+        with suppress(OSError):
+            await super()._close()
 
     async def _read_data(self) -> None:
         await super()._read_data()

@@ -7,9 +7,8 @@ waits: 4 KB for a connection. These make a set when somebody does.
 from __future__ import annotations
 
 import asyncio
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from hypercorn.typing import ASGIReceiveEvent
 
 
 class Latch:
@@ -48,27 +47,40 @@ class Latch:
         return self._is_set
 
 
-class Mailbox(Generic[T]):
-    """An asyncio.Queue with as much as Hypercorn needs of it."""
+class Mailbox:
+    """What one client sends, for its application: a queue that ends when it leaves.
 
-    __slots__ = ("_has_mail", "_has_room", "_items", "_most")
+    That it has left must not wait for room: the application may be waiting for it.
+    """
+
+    __slots__ = ("_events", "_has_left", "_has_mail", "_has_room", "_most")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._items: list[T] = []
+        self._events: list[ASGIReceiveEvent] = []
+        self._has_left = False
         self._has_mail, self._has_room = Latch(), Latch()
 
-    async def put(self, item: T) -> None:
-        while len(self._items) >= self._most:
-            await self._has_room.clear()
-            await self._has_room.wait()
-        self._items.append(item)
+    async def put(self, event: ASGIReceiveEvent) -> None:
+        if event["type"].endswith(".disconnect"):
+            self._has_left = True
+            await self._has_room.set()
+        else:
+            await self._wait_for_room()
+            if self._has_left:
+                return
+        self._events.append(event)
         await self._has_mail.set()
 
-    async def get(self) -> T:
-        while not self._items:
+    async def get(self) -> ASGIReceiveEvent:
+        while not self._events:
             await self._has_mail.clear()
             await self._has_mail.wait()
-        item = self._items.pop(0)
+        event = self._events.pop(0)
         await self._has_room.set()
-        return item
+        return event
+
+    async def _wait_for_room(self) -> None:
+        while len(self._events) >= self._most and not self._has_left:
+            await self._has_room.clear()
+            await self._has_room.wait()

@@ -29,7 +29,7 @@ class Listening(Config):
         self.bind = [f"0.0.0.0:{settings.port}"]
         self.backlog = 2048
         self.errorlog = logging.getLogger("hypercorn.error")
-        self.graceful_timeout = settings.drain_s
+        self.graceful_timeout = settings.drain_s / 4  # for requests, the streams over
         self.shutdown_timeout = 5
         self.keep_alive_timeout = 95  # longer than a proxy keeps its own connections
 

@@ -1,0 +1,127 @@
+"""Hypercorn's WebSocket, made strict: it ends with what a client may not send.
+
+- A message over the limit was kept for as long as it came, and was counted in
+  characters. What is no WebSocket frame ended without a code.
+- Frames that say nothing, such as pings, are no messages: nobody counted them.
+- What came before the handshake's answer was refused, but its stream held for ever.
+- Nothing may follow a close frame, also not past Hypercorn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from hypercorn.protocol.events import Body, Data, Event, Request, StreamClosed
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WebsocketBuffer, WSStream
+from hypercorn.typing import ASGISendEvent
+from wsproto import events
+from wsproto.connection import Connection, ConnectionState
+from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
+from wsproto.frame_protocol import CloseReason
+
+from .allowance import Allowance
+from .lean import Latch
+from .reading import MOST_BYTES
+from .wire import SCOPE_KEY, Wire
+
+FAREWELL_S = 1  # in which a client may read why it is closed
+REFUSALS = {
+    CloseReason.PROTOCOL_ERROR,
+    CloseReason.INVALID_FRAME_PAYLOAD_DATA,
+    CloseReason.POLICY_VIOLATION,
+    CloseReason.MESSAGE_TOO_BIG,
+}
+
+
+class RefusedError(Exception):
+    """A client has sent what it may not."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class StrictConnection(Connection):
+    """The frames of one client; raises RefusedError."""
+
+    _allowance: Allowance | None = None  # of frames that say nothing
+
+    def events(self) -> Generator[events.Event, None, None]:
+        for event in super().events():
+            if isinstance(event, CloseConnection) and self.state is _OPEN:
+                raise RefusedError(event.code)  # wsproto could not read it
+            if _says_nothing(event) and not self._may_say_nothing():
+                raise RefusedError(CloseReason.POLICY_VIOLATION)
+            yield event
+
+    def _may_say_nothing(self) -> bool:
+        self._allowance = self._allowance or Allowance()
+        return self._allowance.spend(1)
+
+
+class StrictBuffer(WebsocketBuffer):
+    """A message as it comes, counted in bytes."""
+
+    def __init__(self, _: int) -> None:
+        super().__init__(MOST_BYTES)
+
+    def extend(self, event: Message[Any]) -> None:
+        if isinstance(event, TextMessage) and not event.data.isascii():
+            self.length += len(event.data.encode()) - len(event.data)
+        super().extend(event)
+
+
+class StrictStream(WSStream):
+    """One client's WebSocket."""
+
+    _wire: Wire | None = None
+    _answered: Latch | None = None
+    _is_deaf = False  # what still comes is read, else the reason would be lost with it
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Request):
+            self._wire = event.state.get(SCOPE_KEY)
+        if isinstance(event, Body | Data):
+            if self.state is ASGIWebsocketState.HANDSHAKE:
+                self._answered = Latch()
+                await self._answered.wait()
+            if self._is_deaf or not self.handshake.accepted:
+                return
+        await super().handle(event)
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        try:
+            await super().app_send(message)
+        finally:
+            is_open = self.state is ASGIWebsocketState.HANDSHAKE and message is not None
+            if self._answered and not is_open:
+                await self._answered.set()
+
+    async def _handle_events(self) -> None:
+        try:
+            await super()._handle_events()
+        except RefusedError as refused:
+            await self._send_wsproto_event(CloseConnection(code=refused.code))
+
+    async def _send_wsproto_event(self, event: events.Event) -> None:
+        if isinstance(event, CloseConnection):
+            if self._wire:
+                self._wire.shut()
+            if self.connection.state is _OPEN and event.code in REFUSALS:
+                self._is_deaf = True
+                self.buffer.clear()
+                self.task_group.spawn(self._end)
+        await super()._send_wsproto_event(event)
+
+    async def _end(self) -> None:
+        await self.context.sleep(FAREWELL_S)
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+_OPEN = ConnectionState.OPEN
+
+
+def _says_nothing(event: events.Event) -> bool:
+    if isinstance(event, Message):
+        return event.frame_finished and not event.message_finished
+    return isinstance(event, Ping | Pong)
