@@ -20,7 +20,7 @@ from .test_browser import QUIET
 from .test_streams import over_events, over_websocket, start
 
 Told = list[dict[str, Any]]
-Client = Callable[[Stack, str, str], Awaitable[Told]]
+Client = Callable[[Stack], Awaitable[Told]]
 
 SCRIPTS = ROOT / "tests" / "clients"
 PATIENCE_S = 30
@@ -56,15 +56,18 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-async def websockets(stack: Stack, job: str, cookie: str) -> Told:
+async def websockets(stack: Stack) -> Told:
+    job, cookie = await start(stack, seconds=2)
     return [snapshot async for snapshot in over_websocket(stack, job, cookie)]
 
 
-async def httpx_sse(stack: Stack, job: str, cookie: str) -> Told:
+async def httpx_sse(stack: Stack) -> Told:
+    job, cookie = await start(stack, seconds=2)
     return [snapshot async for snapshot in over_events(stack, job, cookie)]
 
 
-async def curl(stack: Stack, job: str, cookie: str) -> Told:
+async def curl(stack: Stack) -> Told:
+    job, cookie = await start(stack, seconds=2)
     command = ("curl", "-sN", "-b", cookie, f"{stack.url}/events?job={job}")
     lines = (await output(*command)).splitlines()
     assert lines[-3:] == ["event: end", "data: {}", ""]
@@ -72,12 +75,12 @@ async def curl(stack: Stack, job: str, cookie: str) -> Told:
     return told[:-1]
 
 
-async def chromium_event_source(stack: Stack, job: str, cookie: str) -> Told:
-    return await in_chromium(NATIVE_EVENTS, stack, job, cookie)
+async def chromium_event_source(stack: Stack) -> Told:
+    return await in_chromium(NATIVE_EVENTS, stack)
 
 
-async def chromium_web_socket(stack: Stack, job: str, cookie: str) -> Told:
-    return await in_chromium(NATIVE_SOCKET, stack, job, cookie)
+async def chromium_web_socket(stack: Stack) -> Told:
+    return await in_chromium(NATIVE_SOCKET, stack)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +90,8 @@ async def chromium_web_socket(stack: Stack, job: str, cookie: str) -> Told:
 async def test_a_client_that_is_not_ours_reads_to_the_end(
     stack: Stack, client: Client
 ) -> None:
-    job, cookie = await start(stack, seconds=2)
-
     async with asyncio.timeout(PATIENCE_S):
-        assert_whole(await client(stack, job, cookie))
+        assert_whole(await client(stack))
 
 
 @pytest.mark.parametrize("name", ["ws", "eventsource", "reconnecting-eventsource"])
@@ -132,18 +133,19 @@ async def output(*command: str) -> str:
     return said.decode()
 
 
-async def in_chromium(script: str, stack: Stack, job: str, cookie: str) -> Told:
-    """Run a script in a page of ours, as the visitor with this cookie."""
+async def in_chromium(script: str, stack: Stack) -> Told:
+    """Run a script on a job in a page of ours, once the browser is there."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         missing("Chromium")
-    name, _, value = cookie.partition("=")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
         context = await browser.new_context(base_url=stack.url)
-        await context.add_cookies([{"name": name, "value": value, "url": stack.url}])
         page = await context.new_page()
         await page.goto("/health/live")
+        job, cookie = await start(stack, seconds=2)
+        name, _, value = cookie.partition("=")
+        await context.add_cookies([{"name": name, "value": value, "url": stack.url}])
         told: Told = await page.evaluate(script, job)
         await browser.close()
         return told
