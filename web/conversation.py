@@ -28,7 +28,7 @@ from .wire import Wire, text_frame
 
 MOST_WATCHED = 5000
 COST_BYTES = 1024  # a long message costs as much as several
-MOST_BATCH_BYTES = MOST_BYTES - 2  # and two brackets: as much as a client may send
+MOST_BATCH_BYTES = MOST_BYTES - 1  # as much as a client may send
 
 CLOSE_FLOOD = 1008
 CLOSE_RESTART = 1012
@@ -214,10 +214,12 @@ def _frame(snapshot: Snapshot) -> bytes:
 def _arrays(news: Iterable[Snapshot]) -> Iterator[bytes]:
     """As few frames as may be; what is alone in one is no array."""
     batch: list[bytes] = []
+    size = 0
     for snapshot in news:
-        if sum(map(len, batch)) + len(batch) + len(snapshot.data) > MOST_BATCH_BYTES:
+        size += len(snapshot.data) + 1
+        if batch and size > MOST_BATCH_BYTES:
             yield _array(batch)
-            batch = []
+            batch, size = [], len(snapshot.data) + 1
         batch.append(snapshot.data)
     if batch:
         yield _array(batch)

@@ -6,7 +6,7 @@
 - `PromptServer`: a client that has closed an idle connection would be held for as long
   as one that has not, and one that the kernel has given up would be called an error. It
   also tells requests, in ASGI's `state`, which wire is theirs.
-- `LeanTaskGroup` and `Latch`: what waits for an idle client is lean.
+- `LeanTaskGroup`, `LeanUpgrade` and `Latch`: what waits for an idle client is lean.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from h11 import InformationalResponse
 from hypercorn.asyncio import run, task_group, tcp_server
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
@@ -26,6 +27,7 @@ from hypercorn.typing import (
     ASGIReceiveCallable,
     ASGIReceiveEvent,
     ASGISendEvent,
+    H11SendableEvent,
     LifespanState,
     Scope,
 )
@@ -44,6 +46,7 @@ def apply() -> None:
     setattr(ws_stream, "WebsocketBuffer", StrictBuffer)  # noqa: B010  # not exported
     for protocol in (h11, h2):
         setattr(protocol, "WSStream", StrictStream)  # noqa: B010  # not exported
+    setattr(h11, "H11WSConnection", LeanUpgrade)  # noqa: B010  # not exported
     setattr(run, "TCPServer", PromptServer)  # noqa: B010  # not exported
     setattr(tcp_server, "TaskGroup", LeanTaskGroup)  # noqa: B010  # not exported
     WorkerContext.event_class = Latch
@@ -81,6 +84,16 @@ class LeanTaskGroup(task_group.TaskGroup):
 
 def _no_threads(*_: Any) -> None:
     raise NotImplementedError("Only WSGI apps need threads.")
+
+
+class LeanUpgrade(h11.H11WSConnection):
+    """A connection that has become a WebSocket, without the HTTP that it was."""
+
+    def send(self, event: H11SendableEvent) -> bytes:
+        data = super().send(event)
+        if isinstance(event, InformationalResponse):
+            del self.h11_connection
+        return data
 
 
 class PromptServer(tcp_server.TCPServer):
