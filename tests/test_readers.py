@@ -161,6 +161,13 @@ async def test_what_may_not_be_sent_is_closed_with_its_code(
         assert await asyncio.to_thread(stream.read) == b""
 
 
+async def test_whoever_cannot_shake_hands_is_told_and_let_go(web: Web) -> None:
+    with readers.clumsy(web) as clumsy:
+        answer = await asyncio.to_thread(clumsy.makefile("rb").read)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
 async def test_what_is_said_before_the_handshake_is_answered_waits_for_it(
     here: Site, web: Web
 ) -> None:

@@ -3,7 +3,8 @@
 - A message over the limit was kept for as long as it came, and was counted in
   characters. What is no WebSocket frame ended without a code.
 - Frames that say nothing, such as pings, are no messages: nobody counted them.
-- What came before the handshake's answer was refused, but its stream held for ever.
+- What came before the handshake's answer was refused, but its stream held for ever;
+  so was the connection of whoever sent no proper handshake.
 - Nothing may follow a close frame, also not past Hypercorn.
 """
 
@@ -80,14 +81,24 @@ class StrictStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Request):
-            self._wire = event.state.get(SCOPE_KEY)
-        if isinstance(event, Body | Data):
-            if self.state is ASGIWebsocketState.HANDSHAKE:
-                self._answered = Latch()
-                await self._answered.wait()
-            if self._is_deaf or not self.handshake.accepted:
-                return
+            await self._open(event)
+        elif isinstance(event, Body | Data):
+            await self._take(event)
+        else:
+            await super().handle(event)
+
+    async def _open(self, event: Request) -> None:
+        self._wire = event.state.get(SCOPE_KEY)
         await super().handle(event)
+        if self.closed:  # it was no handshake, and the client has been told
+            await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _take(self, event: Body | Data) -> None:
+        if self.state is ASGIWebsocketState.HANDSHAKE and not self.closed:
+            self._answered = Latch()
+            await self._answered.wait()
+        if self.handshake.accepted and not self._is_deaf:
+            await super().handle(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         try:
