@@ -84,8 +84,25 @@ def frame_head(length: int, head: int = TEXT) -> bytes:
     return struct.pack("!BBQI", head, 0x80 | 127, length, 0)
 
 
-def close_code(stream: BinaryIO) -> int:
+def close_code(reader: socket.socket) -> int:
     """Read on to the close frame; returns its code."""
+    with reader.makefile("rb") as stream:
+        return _close_code(stream)
+
+
+def last_words(reader: socket.socket) -> tuple[int, bytes]:
+    """Read to the end; returns the close frame's code, and what came after it."""
+    with reader.makefile("rb") as stream:
+        return _close_code(stream), stream.read()
+
+
+def answer(reader: socket.socket) -> bytes:
+    """Read to the end."""
+    with reader.makefile("rb") as stream:
+        return stream.read()
+
+
+def _close_code(stream: BinaryIO) -> int:
     while True:
         opcode, length = stream.read(2)
         if length == 126:

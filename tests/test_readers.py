@@ -104,7 +104,7 @@ async def test_a_flood_is_closed_with_1008(web: Web) -> None:
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, flood, _pings())
         )
-        code = await asyncio.to_thread(readers.close_code, flood.makefile("rb"))
+        code = await asyncio.to_thread(readers.close_code, flood)
         await sending
 
     assert code == 1008
@@ -131,7 +131,7 @@ async def test_a_flood_of_what_is_no_message_is_closed_with_1008(
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, flood, [said * 1000] * 1000)
         )
-        code = await asyncio.to_thread(readers.close_code, flood.makefile("rb"))
+        code = await asyncio.to_thread(readers.close_code, flood)
         await sending
 
     assert code == 1008
@@ -156,14 +156,12 @@ async def test_what_may_not_be_sent_is_closed_with_its_code(
     with readers.shaken(web) as careless:
         careless.sendall(said)
 
-        stream = careless.makefile("rb")
-        assert await asyncio.to_thread(readers.close_code, stream) == code
-        assert await asyncio.to_thread(stream.read) == b""
+        assert await asyncio.to_thread(readers.last_words, careless) == (code, b"")
 
 
 async def test_whoever_cannot_shake_hands_is_told_and_let_go(web: Web) -> None:
     with readers.clumsy(web) as clumsy:
-        answer = await asyncio.to_thread(clumsy.makefile("rb").read)
+        answer = await asyncio.to_thread(readers.answer, clumsy)
 
     assert answer.startswith(b"HTTP/1.1 400")
 
@@ -188,7 +186,7 @@ async def test_a_flood_is_noticed_while_redis_is_slow(here: Site, web: Web) -> N
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, flood, [watch] * 1000)
         )
-        code = await asyncio.to_thread(readers.close_code, flood.makefile("rb"))
+        code = await asyncio.to_thread(readers.close_code, flood)
         await sending
 
     assert code == 1008
@@ -210,7 +208,7 @@ async def test_a_message_of_100_mb_is_closed_with_1009_and_not_kept(web: Web) ->
         sending = asyncio.create_task(
             asyncio.to_thread(_send_until_refused, hostile, chunks())
         )
-        code = await asyncio.to_thread(readers.close_code, hostile.makefile("rb"))
+        code = await asyncio.to_thread(readers.close_code, hostile)
         await sending
 
     assert code == 1009
@@ -223,10 +221,7 @@ async def test_nothing_follows_the_close_of_a_socket(here: Site, web: Web) -> No
     async with here.moving(job):
         with readers.watching(web, job.job) as hostile:
             hostile.sendall(readers.frame("x" * (64 * KIB + 1)))
-            stream = hostile.makefile("rb")
-            assert await asyncio.to_thread(readers.close_code, stream) == 1009
-
-            assert await asyncio.to_thread(stream.read) == b""
+            assert await asyncio.to_thread(readers.last_words, hostile) == (1009, b"")
 
 
 def _send_until_refused(reader: socket.socket, frames: Iterable[bytes]) -> None:
