@@ -33,6 +33,7 @@ REFUSALS = {
     CloseReason.POLICY_VIOLATION,
     CloseReason.MESSAGE_TOO_BIG,
 }
+_OPEN = ConnectionState.OPEN
 
 
 class RefusedError(Exception):
@@ -127,9 +128,6 @@ class StrictStream(WSStream):
     async def _end(self) -> None:
         await self.context.sleep(FAREWELL_S)
         await self.send(StreamClosed(stream_id=self.stream_id))
-
-
-_OPEN = ConnectionState.OPEN
 
 
 def _says_nothing(event: events.Event) -> bool:
