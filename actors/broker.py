@@ -31,6 +31,13 @@ from redis.retry import Retry
 
 from .settings import settings
 
+AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ReadOnlyError,  # as in a failover
+    redis.exceptions.MasterDownError,
+    redis.exceptions.OutOfMemoryError,
+)
 RESTART_S = 0.3
 MOST_RINGS = 8
 FULL_S = 0.005
@@ -45,10 +52,10 @@ redis.call('PEXPIRE', KEYS[1], 10000)
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Have Dramatiq try again, also where Redis may be read only, or is full."""
+    """Have Dramatiq try again where Redis will be there again."""
     try:
         yield
-    except redis.RedisError as error:
+    except AWAY as error:
         raise ConnectionClosed(error) from None
 
 

@@ -204,7 +204,7 @@ async def test_a_job_that_is_gone_is_told(
         await stream.snapshot()
         feed = app.extensions["desk"].feed
         for subscriber in feed.subscribers_of(job.job):
-            subscriber.show(job.job, None)
+            subscriber.lose(job.job)
             subscriber.deliver()
 
         assert await stream.event() == f'event: gone\ndata: {{"job":"{job.job}"}}'

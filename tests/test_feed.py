@@ -81,7 +81,7 @@ async def test_a_slow_reader_gets_the_newest_and_the_end(
 async def test_an_older_snapshot_never_follows_a_newer() -> None:
     subscriber = Subscriber()
     subscriber.follow("a job")
-    subscriber.show("a job", Snapshot("a job", 1, False, b""))
+    subscriber.show("a job", Snapshot("a job", 1, False, b""), 0)
     for revision in (3, 2, 3, 1):
         subscriber.offer(Snapshot("a job", revision, False, b""))
 
@@ -129,6 +129,28 @@ async def test_a_read_that_the_end_has_overtaken_is_not_told(
 
         assert feed.take(subscriber) == ([], set())
         assert not feed.subscribers_of(job.job)
+    await late.close()
+
+
+@pytest.mark.parametrize("shown", [1, 2])
+async def test_what_is_shown_to_all_does_not_come_before_what_a_stream_knows(
+    store: Store, redis_url: str, shown: int
+) -> None:
+    """All are shown the present, perhaps an older one, while a stream is joining."""
+    late = LateStore(redis_url)
+    job = await jobs.run(store, await jobs.add(store), 10)
+    async with Feed(late) as feed, feed.subscribe() as subscriber:
+        await connected(feed)
+        late.has_read.clear()
+        late.door.clear()
+        joining = asyncio.create_task(feed.join(subscriber, {job.job: 2}))
+        await late.has_read.wait()
+        subscriber.offer(Snapshot(job.job, shown, False, b""))
+
+        late.door.set()
+        await joining
+
+        assert feed.take(subscriber) == ([], set())
     await late.close()
 
 

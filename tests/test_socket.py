@@ -15,6 +15,7 @@ from quart.testing.connections import (
     WebsocketDisconnectError,
     WebsocketResponseError,
 )
+from redis.exceptions import RedisError
 
 from actors import Status
 from actors.store import Store
@@ -293,6 +294,24 @@ async def test_over_the_limit_a_start_is_refused(serving: Serving) -> None:
     assert answer["key"] == "second"
 
 
+async def test_a_job_that_was_started_but_cannot_be_shown_is_named(
+    app: Quart, client: _Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> None:
+        raise RedisError
+
+    store = app.extensions["desk"].store
+    async with talking(client) as talk:
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "snapshots", fail)
+            refused = await talk.refused({**COUNTER, "key": "k1"})
+
+        assert refused["error"]["code"] == "unavailable"
+        assert (refused["action"], refused["key"]) == ("start", "k1")
+        found = await talk.ask({"action": "watch", "job": refused["job"]})
+    assert found["status"] == "queued"
+
+
 async def test_a_mistake_of_ours_is_an_error_frame_too(
     client: _Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,7 +444,7 @@ async def test_a_job_that_is_gone_is_told(
     async with talking(client, **ALICE) as talk:
         await talk.ask({"action": "watch", "job": job.job})
         for subscriber in app.extensions["desk"].feed.subscribers_of(job.job):
-            subscriber.show(job.job, None)
+            subscriber.lose(job.job)
             subscriber.deliver()
 
         told = await talk.hear()

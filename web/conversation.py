@@ -28,7 +28,7 @@ from .wire import Wire, text_frame
 
 MOST_WATCHED = 5000
 COST_BYTES = 1024  # a long message costs as much as several
-MOST_BATCH_BYTES = MOST_BYTES - 1  # as much as a client may send
+MOST_BATCH_BYTES = MOST_BYTES - 1  # each has a separator, two brackets need one more
 
 CLOSE_FLOOD = 1008
 CLOSE_RESTART = 1012
@@ -134,11 +134,11 @@ class Conversation:
             await self._send_error(no_such_job(), {"action": "watch", "job": job})
 
     async def _answer(self, frame: Any) -> None:
-        about = _about(None)
+        about = {"action": ""}
         try:
             said = _read(frame)
             about = _about(said)
-            await self._do(fitted(said, Message))
+            await self._do(fitted(said, Message), about)
         except Problem as problem:
             await self._send_error(problem, about)
         except RedisError:
@@ -146,7 +146,7 @@ class Conversation:
         except Exception as error:
             await self._send_error(bug(error), about)
 
-    async def _do(self, message: Message) -> None:
+    async def _do(self, message: Message, about: dict[str, str]) -> None:
         match message.action:
             case "ping":
                 await self._send({"pong": True})
@@ -155,6 +155,7 @@ class Conversation:
                 job = await self._desk.start(
                     self._visitor, message.backend, message.params
                 )
+                about["job"] = job.job  # it goes on, whatever comes now
                 await self._desk.feed.join(self._subscriber, {job.job: 0})
             case "watch":
                 self._check_room()

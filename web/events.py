@@ -56,7 +56,7 @@ async def stream_events() -> Response:
     if request.method != "HEAD":  # which would wait for the end
         line, wire = line_of(request.scope), wire_of(request.scope)
         known = {job: _revision(seen, job) for job in jobs}
-        line.go_on_with(Events(desk().feed, known, line, wire).run)
+        line.sequel = Events(desk().feed, known, line, wire).run
     return response
 
 

@@ -50,7 +50,7 @@ class Feed:
     async def __aenter__(self) -> Feed:
         self._tasks = [
             asyncio.create_task(_forever(turn))
-            for turn in (self._follow, self._attend, self._keep_time)
+            for turn in (self._follow, self._keep_attention, self._keep_time)
         ]
         return self
 
@@ -116,7 +116,7 @@ class Feed:
             self._subscribers.setdefault(job, set()).add(subscriber)
         try:
             present = await self._read(jobs)
-        except RedisError:
+        except BaseException:
             for job in jobs:
                 self.leave(subscriber, job)
             raise
@@ -128,7 +128,7 @@ class Feed:
                 subscriber.show(job, snapshot, known)
         subscriber.deliver()
         if unwatched:
-            await actors.attend(self._store, unwatched)
+            await self._attend(unwatched)
 
     def take(self, subscriber: Subscriber) -> tuple[list[Snapshot], set[str]]:
         """Hand over what is new, and the jobs that are no more; leave what is over."""
@@ -149,7 +149,10 @@ class Feed:
         """Show the present to every stream."""
         for job, snapshot in await self._read(self._subscribers):
             for subscriber in self._subscribers.get(job, ()):
-                subscriber.show(job, snapshot)
+                if snapshot:
+                    subscriber.offer(snapshot)
+                else:
+                    subscriber.lose(job)
         for subscriber in self._open:
             subscriber.deliver()
 
@@ -202,12 +205,15 @@ class Feed:
         for subscriber in told:
             subscriber.deliver()
 
-    async def _attend(self) -> None:
-        """Tell the workers what is watched."""
+    async def _keep_attention(self) -> None:
+        """Tell the workers what is still watched, before they forget it."""
         await asyncio.sleep(ATTEND_S)
+        if self._subscribers:
+            await self._attend(list(self._subscribers))
+
+    async def _attend(self, jobs: list[str]) -> None:
         try:
-            if self._subscribers:
-                await actors.attend(self._store, list(self._subscribers))
+            await actors.attend(self._store, jobs)
         except RedisError as error:
             logger.info("Nobody could be told what is watched: %s.", error)
 
@@ -219,9 +225,9 @@ class Feed:
 
 
 async def _forever(turn: Callable[[], Awaitable[None]]) -> None:
-    """Do it again and again: all streams hang on it, whatever goes wrong in one turn.
+    """Do it again and again, whatever goes wrong in one turn: all streams hang on it.
 
-    Where it was the hearing, all are shown the present in the next.
+    Where it was `_follow`, the next turn shows the present to all.
     """
     while True:
         try:

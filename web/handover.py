@@ -40,11 +40,8 @@ class Line:
         self._receive = receive
         self.send = send
         self.has_gone = False
+        # What is done on the line when Quart is done with it.
         self.sequel: Callable[[], Awaitable[None]] | None = None
-
-    def go_on_with(self, sequel: Callable[[], Awaitable[None]]) -> None:
-        """Have this done on the line when Quart is done with it."""
-        self.sequel = sequel
 
     async def receive(self) -> ASGIReceiveEvent:
         event = await self._receive()

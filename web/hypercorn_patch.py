@@ -2,10 +2,10 @@
 
 - `_accept_none`: permessage-deflate would cost 90 KiB for every connection and twice
   the CPU for every frame, and browsers always offer it (Hypercorn's issue 307).
-- `strict_socket`: what a client may not send would be kept, and held, and go on.
+- `strict_socket`: a WebSocket does not end with what a client may not send.
 - `PromptServer`: a client that has closed an idle connection would be held for as long
-  as one that has not, and one that the kernel has given up would be called an error. It
-  also tells requests, in ASGI's `state`, which wire is theirs.
+  as one that has not; one that the kernel has given up would be logged as a traceback.
+  It also tells requests, in ASGI's `state`, which wire is theirs.
 - `LeanTaskGroup`, `LeanUpgrade` and `Latch`: what waits for an idle client is lean.
 """
 

@@ -24,4 +24,4 @@ async def prog() -> None:
     await websocket.accept(headers={"Set-Cookie": cookie} if cookie else None)
     line, wire = line_of(websocket.scope), wire_of(websocket.scope)
     batches = websocket.args.get("batch") == "1"
-    line.go_on_with(Conversation(desk(), visitor, line, wire, batches).run)
+    line.sequel = Conversation(desk(), visitor, line, wire, batches).run

@@ -1,11 +1,12 @@
 """Hypercorn's WebSocket, made strict: it ends with what a client may not send.
 
-- A message over the limit was kept for as long as it came, and was counted in
-  characters. What is no WebSocket frame ended without a code.
-- Frames that say nothing, such as pings, are no messages: nobody counted them.
-- What came before the handshake's answer was refused, but its stream held for ever;
-  so was the connection of whoever sent no proper handshake.
-- Nothing may follow a close frame, also not past Hypercorn.
+What Hypercorn does by itself:
+- It keeps a message over the limit for as long as it comes, and counts characters.
+- It ends with no code where what comes is no WebSocket frame.
+- It counts no frames, so that pings, pongs and fragments cost their sender nothing.
+- It refuses what comes before the handshake's answer, and then holds the stream for
+  ever; as it holds the connection of whoever sends no proper handshake.
+And what is written past it must not follow a close frame.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class StrictStream(WSStream):
         self._wire = event.state.get(SCOPE_KEY)
         await super().handle(event)
         if self.closed:  # it was no handshake, and the client has been told
-            await self.send(StreamClosed(stream_id=self.stream_id))
+            self.task_group.spawn(self.send, StreamClosed(stream_id=self.stream_id))
 
     async def _take(self, event: Body | Data) -> None:
         if self.state is ASGIWebsocketState.HANDSHAKE and not self.closed:
@@ -102,12 +103,16 @@ class StrictStream(WSStream):
             await super().handle(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
+        if message is None or message["type"] != "websocket.accept":
+            await self._stop_waiting()  # a refusal may wait for what the client sends
         try:
             await super().app_send(message)
         finally:
-            is_open = self.state is ASGIWebsocketState.HANDSHAKE and message is not None
-            if self._answered and not is_open:
-                await self._answered.set()
+            await self._stop_waiting()
+
+    async def _stop_waiting(self) -> None:
+        if self._answered:
+            await self._answered.set()
 
     async def _handle_events(self) -> None:
         try:

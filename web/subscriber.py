@@ -51,25 +51,34 @@ class Subscriber:
             self._unread = {}
         self._unread[job] = None
 
-    def show(self, job: str, present: Snapshot | None, known: int = 0) -> None:
+    def show(self, job: str, present: Snapshot | None, known: int) -> None:
         """Take the present of a job unless it is known, and what was kept till now."""
-        kept = self._kept(job)
+        kept = self._stop_keeping(job)
         if present is None:
-            self._lose(job)
+            self.lose(job)
         elif present.revision != known:
             self.offer(present)
         elif self._lacks(present):
             self.follows[job] = known
+            self._news.pop(job, None)  # from before it was asked for again
         if kept:
             self.offer(kept)
 
     def offer(self, snapshot: Snapshot) -> None:
         """Take a snapshot that is newer than what this stream has, to be delivered."""
         if self._unread and snapshot.job in self._unread and not snapshot.finished:
-            self._unread[snapshot.job] = snapshot
+            kept = self._unread[snapshot.job]
+            if kept is None or snapshot.revision > kept.revision:
+                self._unread[snapshot.job] = snapshot
         elif self._lacks(snapshot):
             self.follows[snapshot.job] = snapshot.revision
             self._news[snapshot.job] = snapshot
+
+    def lose(self, job: str) -> None:
+        """Hear that a job is no more, to be delivered."""
+        if job in self.follows:
+            self._news.pop(job, None)
+            self._gone.add(job)
 
     def deliver(self) -> None:
         """Have what was taken sent: at once, or when the stream wakes."""
@@ -78,7 +87,7 @@ class Subscriber:
 
     def forget(self, job: str) -> None:
         self.follows.pop(job, None)
-        self._kept(job)
+        self._stop_keeping(job)
         self._news.pop(job, None)
         self._gone.discard(job)
 
@@ -119,16 +128,11 @@ class Subscriber:
         gone, self._gone = self._gone, set()
         return news, gone
 
-    def _kept(self, job: str) -> Snapshot | None:
-        """The newest that was announced while the present was being read."""
+    def _stop_keeping(self, job: str) -> Snapshot | None:
+        """Return the newest that came while the present was being read."""
         kept = self._unread.pop(job, None) if self._unread else None
         self._unread = self._unread or None
         return kept
-
-    def _lose(self, job: str) -> None:
-        if job in self.follows:
-            self._news.pop(job, None)
-            self._gone.add(job)
 
     def _has_sent_all(self) -> bool:
         """Send all that is new at once, unless more is to be done about it."""
