@@ -6,7 +6,7 @@ from .broker import broker
 from .commands import NotPossibleError, attend, cancel, submit
 from .job import Job, Status
 from .settings import settings
-from .worker import Signals, ThreadWatch, WorkerProcess
+from .worker.loop import Signals, ThreadWatch, WorkerProcess
 
 __all__ = ["Job", "NotPossibleError", "Status", "attend", "cancel", "submit"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from .backends import Backend
 from .job import Job, timestamp
-from .polling import send_beats, send_cancel, send_start
-from .records import Change
+from .messages import send_beats, send_cancel, send_start
 from .store import Store, now_ms
+from .store.values import Change
 
 
 class NotPossibleError(Exception):

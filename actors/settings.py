@@ -8,7 +8,7 @@ from pathlib import Path
 from redis.connection import parse_url
 from yarl import URL
 
-SHIPPED_RECIPES = Path(__file__).parent / "recipes"
+SHIPPED_RECIPES = Path(__file__).parent / "recipes" / "shipped"
 
 
 class SettingError(SystemExit):

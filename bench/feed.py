@@ -18,10 +18,10 @@ import uvloop
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from actors.connection import connect as connect_redis
 from actors.job import Job, Status, timestamp
-from actors.records import Change
 from actors.store import Store, now_ms
+from actors.store.redis import connect as connect_redis
+from actors.store.values import Change
 from dev.processes import WEB, Process, Stack, answers, wait_for
 from dev.redis import Server, embedded
 

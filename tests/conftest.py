@@ -66,8 +66,8 @@ def clean_redis(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator[Store]:
-    from actors.connection import connect
     from actors.store import Store
+    from actors.store.redis import connect
 
     store = Store(connect(redis_url), job_ttl_s=60, poll_interval_ms=200)
     yield store

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from actors import Job, Status
 from actors.job import timestamp
-from actors.records import Change
 from actors.store import Store, now_ms
+from actors.store.values import Change
 
 TOKENS = {"a token of sixteen": "alice", "another of sixteen": "bob"}
 ALICE = {"Authorization": "Bearer a token of sixteen"}

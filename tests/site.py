@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import psutil
 
 from actors import Job
-from actors.connection import connect
 from actors.store import Store
+from actors.store.redis import connect
 from dev.processes import WEB, Process, Stack, answers, wait_for
 from dev.redis import Server, embedded, free_port
 

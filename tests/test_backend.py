@@ -16,8 +16,8 @@ from aiohttp import web
 
 from actors.backends import BackendError, Report
 from actors.backends.http import HttpBackend
-from actors.backends.recipe import load_recipe
 from actors.job import Problem, Status
+from actors.recipes.format import load_recipe
 from dev.redis import free_port
 
 SECRET = "hunter2"

@@ -15,7 +15,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
 
-from actors.broker import PunctualBroker, PunctualConsumer, connect
+from actors.broker.redis_broker import PunctualBroker, PunctualConsumer, connect
 from dev.processes import wait_for
 from dev.redis import embedded
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 from quart import Quart
 
-from actors.backends.recipe import load_recipe
+from actors.recipes.format import load_recipe
 from actors.settings import Settings
 from dev.processes import ROOT
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 import redis
 
-from actors.connection import connect
-from actors.records import Snapshot
 from actors.store import FEED, Store
+from actors.store.redis import connect
+from actors.store.values import Snapshot
 from dev.redis import embedded
 from web.feed import Feed
 from web.subscriber import Subscriber

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
 )
 
 from actors import Job
-from actors.connection import connect
-from actors.records import Snapshot
 from actors.store import Store
+from actors.store.redis import connect
+from actors.store.values import Snapshot
 from dev.redis import Server, embedded
 from web.feed import Feed
 from web.subscriber import Subscriber, Teller

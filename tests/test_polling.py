@@ -18,19 +18,19 @@ from dramatiq.brokers.stub import StubBroker
 
 from actors import NotPossibleError, attend, cancel, submit
 from actors.backends import BackendError, Report, ResultFile
-from actors.broker import UvLoop, connect
+from actors.broker.redis_broker import UvLoop, connect
 from actors.job import Job, Problem, Status, timestamp
-from actors.polling import (
+from actors.messages import (
     cancel as cancel_actor,
     poll,
     send_beats,
     send_start,
     start as start_actor,
 )
-from actors.records import Beat, announced
 from actors.settings import settings
 from actors.store import PREFIX, Store, now_ms
-from actors.worker import WorkerProcess
+from actors.store.values import Beat, announced
+from actors.worker.loop import WorkerProcess
 
 LANE = "oven:0"
 DEADLINE_S = 10

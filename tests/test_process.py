@@ -19,7 +19,7 @@ import websockets
 from hypercorn.config import Config
 from hypercorn.middleware import ProxyFixMiddleware
 
-from actors.connection import CALL_S
+from actors.store.redis import CALL_S
 from dev.processes import WEB, Process, Stack, answers, running, wait_for, worker
 from dev.redis import embedded, free_port
 from web import create_app

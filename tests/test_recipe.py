@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from actors.backends.expression import Expression
 from actors.backends.http import HttpBackend
-from actors.backends.params import Params, ParamsError
-from actors.backends.recipe import Recipe, RecipeError, load_recipe
 from actors.backends.registry import Backends
 from actors.job import Status
+from actors.recipes.expression import Expression
+from actors.recipes.format import Recipe, RecipeError, load_recipe
+from actors.recipes.params import Params, ParamsError
 from actors.settings import SHIPPED_RECIPES, SettingError, Settings
 
 GOOD = """

@@ -14,10 +14,10 @@ import redis
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from actors.connection import connect
 from actors.job import Job, Status, timestamp
-from actors.records import Beat, Change, Contact, Snapshot, Taken, Tick, announced
 from actors.store import ATTENTION_MS, LEASE_MS, PREFIX, Store, TooManyJobsError, now_ms
+from actors.store.redis import connect
+from actors.store.values import Beat, Change, Contact, Snapshot, Taken, Tick, announced
 
 LANE = "render:0"
 LANE_SIZE = 200

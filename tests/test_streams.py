@@ -124,7 +124,7 @@ async def test_a_backend_that_goes_backwards_is_not_believed(
 
 async def test_the_client_of_2017_reads_on(stack: Stack, tmp_path: Path) -> None:
     """It knows `progress` and `complete`, and opens nothing first."""
-    recipe = (ROOT / "actors/recipes/counter.toml").read_text()
+    recipe = (ROOT / "actors/recipes/shipped/counter.toml").read_text()
     # Ten steps of 0.3 s: the first poll is certain to find it at none of them.
     quick = recipe.replace("default = 10\n", "default = 3\n")
     quick = quick.replace("default = 100\n", "default = 10\n")

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 from quart import Quart
 
 from actors.backends.registry import Backends
-from actors.connection import connect
 from actors.settings import Settings, settings as from_environment
 from actors.store import Store
+from actors.store.redis import connect
 
 from . import hypercorn_patch, pages as page_routes, problems, visiting
 from .access import Access

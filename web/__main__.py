@@ -18,9 +18,9 @@ import uvloop
 from hypercorn.asyncio import serve
 from quart import Quart
 
-from actors import connection
-from actors.memory import calm_garbage_collector
+from actors.process import calm_garbage_collector
 from actors.settings import settings
+from actors.store import redis as connection
 
 from . import create_app
 from .desk import Desk

@@ -10,7 +10,7 @@ from quart import Blueprint, Response, jsonify, request
 
 from actors import Job, Status
 from actors.backends import BackendError, ResultFile
-from actors.records import Snapshot
+from actors.store.values import Snapshot
 
 from .desk import desk
 from .pages import job_page

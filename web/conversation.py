@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from actors.records import Snapshot
+from actors.store.values import Snapshot
 
 from .access import Visitor
 from .allowance import BURST, Allowance

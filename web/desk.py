@@ -11,11 +11,11 @@ from quart import current_app
 import actors
 from actors import Job
 from actors.backends import Backend
-from actors.backends.params import ParamsError
 from actors.backends.registry import Backends
-from actors.records import Snapshot
+from actors.recipes.params import ParamsError
 from actors.settings import Settings
 from actors.store import Store, TooManyJobsError
+from actors.store.values import Snapshot
 
 from .access import Access, Visitor
 from .feed import Feed

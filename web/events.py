@@ -12,7 +12,7 @@ from typing import NoReturn
 from quart import Blueprint, Response, request
 from redis.exceptions import RedisError
 
-from actors.records import Snapshot
+from actors.store.values import Snapshot
 
 from .desk import desk
 from .feed import COME_BACK_MS, Feed

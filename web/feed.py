@@ -16,8 +16,8 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 import actors
-from actors.records import Snapshot, announced
 from actors.store import Store
+from actors.store.values import Snapshot, announced
 
 from .subscriber import Subscriber, Teller
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from actors.records import Snapshot
+from actors.store.values import Snapshot
 
 
 class Teller(Protocol):

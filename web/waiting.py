@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from actors.records import Snapshot
+from actors.store.values import Snapshot
 
 from .feed import Feed
 from .problems import Problem

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from actors.job import Problem, Status
+from actors.recipes.format import Recipe
 
 from . import BackendError, Report
-from .recipe import Recipe
-from .service import Answer
+from .client import Answer
 
 MAX_MESSAGE_CHARACTERS = 500
 MAX_NUMBER = 2**53  # browsers count exactly up to here

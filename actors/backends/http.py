@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from actors.recipes.format import BulkCall, Recipe, RequestLine, params_schema
+from actors.recipes.params import Params
+
 from . import BackendError, Report
 from .answers import Reader, document
-from .params import Params
-from .recipe import BulkCall, Recipe, RequestLine, params_schema
-from .service import Answer, File, Service, quoted
+from .client import Answer, File, Service, quoted
 
 _ALREADY_OVER = (404, 409, 410)
 # A message costs as much as some calls, so it polls many jobs; more jobs than fill it

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from actors.recipes.format import RecipeError, load_recipe
 from actors.settings import SettingError, Settings
 
 from . import Backend
 from .http import HttpBackend
-from .recipe import RecipeError, load_recipe
 
 
 class Backends(Mapping[str, Backend]):

@@ -7,8 +7,8 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from actors.records import announced
 from actors.store import FEED
+from actors.store.values import announced
 
 from .ledger import Ledger, Reader
 

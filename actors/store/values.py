@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from .job import Job
+from actors.job import Job
 
 _encode = msgspec.json.Encoder().encode
 

@@ -29,7 +29,7 @@ from dramatiq.middleware import AsyncIO, Middleware
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from .settings import settings
+from actors.settings import settings
 
 AWAY = (
     redis.ConnectionError,

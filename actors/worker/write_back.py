@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from .job import Job
-from .records import Beat, Change, Contact, Taken
-from .store import Store
+from actors.job import Job
+from actors.store import Store
+from actors.store.values import Beat, Change, Contact, Taken
 
 Outcome = Callable[[Job], Job]
 

@@ -12,9 +12,10 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline, PubSub
 
-from .connection import limited
-from .job import Job, Status
-from .records import Beat, Change, Contact, Page, Snapshot, Taken, Tick
+from actors.job import Job, Status
+
+from .redis import limited
+from .values import Beat, Change, Contact, Page, Snapshot, Taken, Tick
 
 PREFIX = "progrock:"
 FEED = f"{PREFIX}feed"
@@ -22,7 +23,7 @@ LEASE_MS = 1000
 ATTENTION_MS = 6000
 LOOK_AHEAD = 100  # jobs are read at once where few of them may be wanted
 
-_LUA = Path(__file__).parent / "lua"
+_LUA = Path(__file__).parent / "scripts"
 _PRELUDE = (_LUA / "prelude.lua").read_text()
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode

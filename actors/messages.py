@@ -19,10 +19,10 @@ from dramatiq.errors import BrokerConnectionError
 
 from .backends import Backend
 from .broker import broker
-from .connection import CALL_S
-from .records import Beat
-from .rounds import Rounds
 from .store import Store
+from .store.redis import CALL_S
+from .store.values import Beat
+from .worker.calls import Rounds
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
-from .settings import SettingError
+from actors.settings import SettingError
 
 CALL_S = 5
 START_S = 5  # Redis may be starting beside us

@@ -17,11 +17,12 @@ from typing import Any
 from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from .backends import Backend, BackendError, Report
-from .job import Job, Status
-from .records import Contact, Taken
-from .store import LEASE_MS, Store, now_ms
-from .writer import Outcome, Writer
+from actors.backends import Backend, BackendError, Report
+from actors.job import Job, Status
+from actors.store import LEASE_MS, Store, now_ms
+from actors.store.values import Contact, Taken
+
+from .write_back import Outcome, Writer
 
 RENEW_AFTER_S = LEASE_MS / 1000 * 0.3
 START_ATTEMPTS = 4

@@ -16,8 +16,9 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from actors.recipes.format import Recipe, RequestLine
+
 from . import BackendError
-from .recipe import Recipe, RequestLine
 
 MAX_ANSWER_BYTES = 1_000_000
 

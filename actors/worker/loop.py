@@ -15,14 +15,15 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import Middleware
 from redis.exceptions import RedisError
 
-from .backends import Backend
-from .connection import connect, require
-from .memory import calm_garbage_collector
-from .polling import Hands, install, send_beats
-from .rounds import CLOSE_PATIENCE_S, Rounds
-from .settings import Settings
-from .store import Store
-from .writer import Writer
+from actors.backends import Backend
+from actors.messages import Hands, install, send_beats
+from actors.process import calm_garbage_collector
+from actors.settings import Settings
+from actors.store import Store
+from actors.store.redis import connect, require
+
+from .calls import CLOSE_PATIENCE_S, Rounds
+from .write_back import Writer
 
 WATCH_S = 0.4
 REPEATED_SIGNAL_S = 5

@@ -1,0 +1,1 @@
+"""Recipes: how to talk to one kind of third party, as text."""
