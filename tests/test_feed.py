@@ -12,8 +12,8 @@ from actors.store import FEED, Store
 from actors.store.redis import connect
 from actors.store.values import Snapshot
 from dev.redis import embedded
-from web.feed import Feed
-from web.subscriber import Subscriber
+from web.streams.hub import Feed
+from web.streams.subscriber import Subscriber
 
 from . import jobs
 
@@ -312,8 +312,8 @@ async def test_what_nobody_can_read_on_the_feed_does_not_end_it(
 async def test_showing_all_may_take_longer_than_redis_may_be_silent(
     redis_url: str, clean_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.feed.SILENCE_S", 0.3)
-    monkeypatch.setattr("web.feed.PING_S", 0.1)
+    monkeypatch.setattr("web.streams.hub.SILENCE_S", 0.3)
+    monkeypatch.setattr("web.streams.hub.PING_S", 0.1)
     late = LateStore(redis_url)
     late.takes_s = 0.5
     job = await jobs.add(late)

@@ -25,8 +25,8 @@ from actors.store import Store
 from actors.store.redis import connect
 from actors.store.values import Snapshot
 from dev.redis import Server, embedded
-from web.feed import Feed
-from web.subscriber import Subscriber, Teller
+from web.streams.hub import Feed
+from web.streams.subscriber import Subscriber, Teller
 
 from . import jobs
 

@@ -13,7 +13,7 @@ import redis
 
 from actors import Job
 from dev.processes import wait_for
-from web.feed import ATTEND_S
+from web.streams.hub import ATTEND_S
 
 from . import jobs, readers
 from .site import Site, Web, site

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from dev.processes import wait_for
-from web.listening import SILENT_READER_S
+from web.server.listening import SILENT_READER_S
 
 from . import jobs, readers
 from .readers import Watcher

@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 
 from actors import Status
 from actors.store import Store
-from web import conversation
-from web.desk import Desk
+from web.owners.jobs import Desk
+from web.streams import websocket as conversation
 
 from . import jobs
 from .jobs import ALICE, BOB

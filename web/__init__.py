@@ -10,17 +10,20 @@ from actors.backends.registry import Backends
 from actors.settings import Settings, settings as from_environment
 from actors.store import Store
 from actors.store.redis import connect
+from web.http.json_input import MOST_BYTES
+from web.owners.jobs import Desk
+from web.owners.visitors import Access
+from web.streams.handover import Handover
+from web.streams.hub import Feed
 
-from . import hypercorn_patch, pages as page_routes, problems, visiting
-from .access import Access
+from . import pages as page_routes
 from .api import api
-from .desk import Desk
 from .events import events
-from .feed import Feed
-from .handover import Handover
 from .health import health
+from .http import problems
+from .owners import headers as visiting
 from .pages import pages
-from .reading import MOST_BYTES
+from .server import patch as hypercorn_patch
 from .socket import socket
 
 __all__ = ["create_app"]

@@ -21,10 +21,10 @@ from quart import Quart
 from actors.process import calm_garbage_collector
 from actors.settings import settings
 from actors.store import redis as connection
+from web.owners.jobs import Desk
+from web.server.listening import Listening, allow_many_files
 
 from . import create_app
-from .desk import Desk
-from .listening import Listening, allow_many_files
 
 NOTICE_S = 0.5  # in which balancers see that this process is not ready
 

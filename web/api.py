@@ -11,13 +11,13 @@ from quart import Blueprint, Response, jsonify, request
 from actors import Job, Status
 from actors.backends import BackendError, ResultFile
 from actors.store.values import Snapshot
+from web.http.json_input import fitted, parsed
+from web.http.problems import Problem, wants_html
+from web.owners.headers import visitor
+from web.owners.jobs import desk
+from web.streams.long_poll import Wait, newer
 
-from .desk import desk
 from .pages import job_page
-from .problems import Problem, wants_html
-from .reading import fitted, parsed
-from .visiting import visitor
-from .waiting import Wait, newer
 
 MOST_PER_PAGE = 100
 # Shown in the page; anything else that a third party made is only for download.

@@ -13,14 +13,13 @@ from quart import Blueprint, Response, request
 from redis.exceptions import RedisError
 
 from actors.store.values import Snapshot
-
-from .desk import desk
-from .feed import COME_BACK_MS, Feed
-from .handover import Line, Over, line_of
-from .problems import Problem, unavailable
-from .subscriber import Subscriber
-from .visiting import visitor
-from .wire import Wire, chunk, wire_of
+from web.http.problems import Problem, unavailable
+from web.owners.headers import visitor
+from web.owners.jobs import desk
+from web.server.direct_write import Wire, chunk, wire_of
+from web.streams.handover import Line, Over, line_of
+from web.streams.hub import COME_BACK_MS, Feed
+from web.streams.subscriber import Subscriber
 
 MOST_JOBS = 500
 # Clients send this back when all that they named has ended and they have seen it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint, Response, jsonify
 
-from .desk import desk
+from web.owners.jobs import desk
 
 health = Blueprint("health", __name__)
 

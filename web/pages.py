@@ -12,11 +12,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors.job import timestamp
 from actors.store import now_ms
-
-from .desk import desk
-from .problems import Problem
-from .reading import parsed
-from .visiting import visitor
+from web.http.json_input import parsed
+from web.http.problems import Problem
+from web.owners.headers import visitor
+from web.owners.jobs import desk
 
 JOBS_SHOWN = 20
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from quart import Blueprint, websocket
 
-from .conversation import Conversation
-from .desk import desk
-from .handover import line_of
-from .problems import unavailable
-from .wire import wire_of
+from web.http.problems import unavailable
+from web.owners.jobs import desk
+from web.server.direct_write import wire_of
+from web.streams.handover import line_of
+from web.streams.websocket import Conversation
 
 socket = Blueprint("socket", __name__)
 

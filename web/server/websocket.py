@@ -22,10 +22,10 @@ from wsproto.connection import Connection, ConnectionState
 from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from .allowance import Allowance
-from .lean import Latch
-from .reading import MOST_BYTES
-from .wire import SCOPE_KEY, Wire
+from web.http.json_input import MOST_BYTES
+from web.server.direct_write import SCOPE_KEY, Wire
+from web.server.mailbox import Latch
+from web.server.token_bucket import Allowance
 
 FAREWELL_S = 1  # in which a client may read why it is closed
 REFUSALS = {

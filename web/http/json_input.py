@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .problems import Problem
+from web.http.problems import Problem
 
 MOST_BYTES = 64 * 1024  # of a body or a message
 

@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from actors.store.values import Snapshot
-
-from .feed import Feed
-from .problems import Problem
+from web.http.problems import Problem
+from web.streams.hub import Feed
 
 MOST_WAIT_S = 25
 

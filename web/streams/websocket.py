@@ -14,17 +14,16 @@ import msgspec
 from redis.exceptions import RedisError
 
 from actors.store.values import Snapshot
-
-from .access import Visitor
-from .allowance import BURST, Allowance
-from .desk import Desk
-from .feed import COME_BACK_MS
-from .handover import Line, Over
-from .problems import Problem, bug, no_such_job, unavailable
-from .reading import MOST_BYTES, fitted, parsed
-from .strict_socket import FAREWELL_S
-from .subscriber import Subscriber
-from .wire import Wire, text_frame
+from web.http.json_input import MOST_BYTES, fitted, parsed
+from web.http.problems import Problem, bug, no_such_job, unavailable
+from web.owners.jobs import Desk
+from web.owners.visitors import Visitor
+from web.server.direct_write import Wire, text_frame
+from web.server.token_bucket import BURST, Allowance
+from web.server.websocket import FAREWELL_S
+from web.streams.handover import Line, Over
+from web.streams.hub import COME_BACK_MS
+from web.streams.subscriber import Subscriber
 
 MOST_WATCHED = 5000
 COST_BYTES = 1024  # a long message costs as much as several

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Quart, Response, g, request
 
-from .access import Visitor
-from .desk import desk
+from web.owners.jobs import desk
+from web.owners.visitors import Visitor
 
 _HEADERS = {
     "Content-Security-Policy": (

@@ -16,10 +16,9 @@ from actors.recipes.params import ParamsError
 from actors.settings import Settings
 from actors.store import Store, TooManyJobsError
 from actors.store.values import Snapshot
-
-from .access import Access, Visitor
-from .feed import Feed
-from .problems import Problem, no_such_job
+from web.http.problems import Problem, no_such_job
+from web.owners.visitors import Access, Visitor
+from web.streams.hub import Feed
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from quart import Request, Response, Websocket
 
 from actors.settings import SettingError, Settings
-
-from .problems import Problem
+from web.http.problems import Problem
 
 COOKIE = "progrock"
 COOKIE_AGE_S = 365 * 86400

@@ -32,9 +32,9 @@ from hypercorn.typing import (
     Scope,
 )
 
-from .lean import Latch, Mailbox
-from .strict_socket import StrictBuffer, StrictConnection, StrictStream
-from .wire import SCOPE_KEY, Wire
+from web.server.direct_write import SCOPE_KEY, Wire
+from web.server.mailbox import Latch, Mailbox
+from web.server.websocket import StrictBuffer, StrictConnection, StrictStream
 
 Send = Callable[[ASGISendEvent | None], Awaitable[None]]
 

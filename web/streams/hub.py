@@ -18,8 +18,7 @@ from redis.exceptions import RedisError
 import actors
 from actors.store import Store
 from actors.store.values import Snapshot, announced
-
-from .subscriber import Subscriber, Teller
+from web.streams.subscriber import Subscriber, Teller
 
 PING_S = 2.0  # a silent Redis is asked whether it is there
 SILENCE_S = 5.0  # and taken for lost when it does not answer

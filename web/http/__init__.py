@@ -1,0 +1,1 @@
+"""HTTP's own matters: problems and JSON."""

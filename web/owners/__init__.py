@@ -1,0 +1,1 @@
+"""Visitors, and the jobs that are theirs."""

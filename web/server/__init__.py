@@ -1,0 +1,1 @@
+"""Hypercorn made ours: strict with its clients, and lean with thousands of them."""

@@ -1,0 +1,1 @@
+"""The feed on the wire: one hub, and a stream for each client."""
