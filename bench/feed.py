@@ -1,4 +1,4 @@
-"""What it costs to tell many watchers, beside a naive app and nginx with nchan."""
+"""The cost of telling many watchers, beside a naive app and nginx with nchan."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -26,10 +27,11 @@ from dev.processes import WEB, Process, Stack, answers, wait_for
 from dev.redis import Server, embedded
 
 from . import naive, nchan
+from .attempts import Attempts
 from .meters import Usage, meter
 from .runs import percentile
 from .say import say
-from .streams import Address, Arrivals, Kind, Stream, close, connect, stamp
+from .streams import Address, Arrivals, Kind, close, connect, stamp
 
 TOKEN = "a token of the benchmark"
 HEADERS = f"Authorization: Bearer {TOKEN}\r\n"
@@ -45,7 +47,7 @@ Publish = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Fanout:
-    """One load on one server: CPU for each delivered update, and how late it came."""
+    """The results of one load on one server: CPU and age of each delivered update."""
 
     server: str
     kind: Kind
@@ -68,66 +70,91 @@ class Fanout:
 
 
 def measure() -> dict[str, object]:
-    """Measure and print; returns what is for the JSON file."""
+    """Measure and print; returns the values for the JSON file."""
+    attempts = Attempts()
     say("1 job, 1,000 watchers, 5 updates a second")
-    found = [
-        _shown(run(kind)) for kind in KINDS for run in (_progrock, _naive, _with_nchan)
-    ]
+    rows = _measure_servers(
+        attempts,
+        {
+            "ProgRock": _measure_progrock,
+            "naive": _measure_naive,
+            "nchan": _measure_nchan,
+        },
+    )
     say("100 jobs, 10 watchers of all of them, 5 updates a second")
-    found += [_shown(_progrock(kind, jobs=100, watchers=10)) for kind in KINDS]
-    idle = {kind: _idle(kind) for kind in KINDS}
-    return {"fanout": [each.summary() for each in found if each], "idle": idle}
+    many_jobs = partial(_measure_progrock, jobs=100, watchers=10)
+    rows += _measure_servers(attempts, {"ProgRock, 100 jobs": many_jobs})
+    idle = {
+        kind: attempts.run(f"{IDLE_STREAMS} idle streams, {kind}", _measure_idle, kind)
+        for kind in KINDS
+    }
+    return {
+        "fanout": [row.summary() for row in rows],
+        "idle": idle,
+        "not_measured": attempts.failed,
+    }
 
 
-def _shown(fanout: Fanout | None) -> Fanout | None:
-    if fanout:
-        told = fanout.summary()
-        say(
-            f"{fanout.server:10} {fanout.kind:7} {fanout.cpu_us:6.1f} µs/update  "
-            f"publish to client p50 {told['publish_to_client_p50_ms']:6} "
-            f"p99 {told['publish_to_client_p99_ms']:6} ms"
-        )
-    return fanout
+def _measure_servers(
+    attempts: Attempts, servers: dict[str, Callable[[Kind], Fanout | None]]
+) -> list[Fanout]:
+    """Measure each server with each transport; a row that failed is left out."""
+    rows = []
+    for kind in KINDS:
+        for server, run in servers.items():
+            if row := attempts.run(f"{server}, {kind}", run, kind):
+                rows.append(row)
+                _say_row(row)
+    return rows
 
 
-def _progrock(kind: Kind, jobs: int = 1, watchers: int = 1000) -> Fanout:
+def _say_row(row: Fanout) -> None:
+    figures = row.summary()
+    say(
+        f"{row.server:10} {row.kind:7} {row.cpu_us:6.1f} µs/update  "
+        f"publish to client p50 {figures['publish_to_client_p50_ms']:6} "
+        f"p99 {figures['publish_to_client_p99_ms']:6} ms"
+    )
+
+
+def _measure_progrock(kind: Kind, jobs: int = 1, watchers: int = 1000) -> Fanout:
     with embedded() as server, _web(server) as (stack, web):
 
         async def run() -> Fanout:
             async with _jobs(server, jobs) as (names, publish):
                 address = _address(stack.port, kind, names)
-                fanout = await _fan_out(address, watchers, publish, web)
+                fanout = await _measure_fan_out(address, watchers, publish, web)
             return Fanout("ProgRock", kind, jobs, watchers, *fanout)
 
         return uvloop.run(run())
 
 
-def _naive(kind: Kind) -> Fanout:
+def _measure_naive(kind: Kind) -> Fanout:
     with embedded() as server, Stack(server.url) as stack:
         process = stack.start([sys.executable, "-m", "bench.naive"])
         wait_for(lambda: answers(f"{stack.url}/health/ready"), process)
 
         async def run() -> Fanout:
-            redis = Redis.from_url(server.url)
             payload = _Payload()
+            async with Redis.from_url(server.url) as redis:
 
-            async def publish() -> None:
-                await redis.publish(naive.CHANNEL, payload.next())
+                async def publish() -> None:
+                    await redis.publish(naive.CHANNEL, payload.next())
 
-            # What it would compress, for each stream anew, we could not read.
-            address = Address(stack.port, f"/{kind}", kind, offers_deflate=False)
-            fanout = await _fan_out(address, 1000, publish, process)
-            await redis.aclose()
+                # The streams cannot read compressed frames. Without deflate, the naive
+                # server is spared the work of compressing for each of them.
+                address = Address(stack.port, f"/{kind}", kind, offers_deflate=False)
+                fanout = await _measure_fan_out(address, 1000, publish, process)
             return Fanout("naive", kind, 1, 1000, *fanout)
 
         return uvloop.run(run())
 
 
-def _with_nchan(kind: Kind) -> Fanout | None:
+def _measure_nchan(kind: Kind) -> Fanout | None:
     if not nchan.is_installed():
         return None
     with tempfile.TemporaryDirectory() as folder, Stack("") as stack:
-        process = stack.start(nchan.command(stack.port, Path(folder)))
+        process = stack.start(nchan.configure(stack.port, Path(folder)))
         wait_for(lambda: answers(f"{stack.url}/health/ready"), process)
 
         async def run() -> Fanout:
@@ -140,30 +167,32 @@ def _with_nchan(kind: Kind) -> Fanout | None:
 
                 await publish()  # an event stream's headers come with its first event
                 address = Address(stack.port, "/feed", kind)
-                fanout = await _fan_out(address, 1000, publish, process)
+                fanout = await _measure_fan_out(address, 1000, publish, process)
             return Fanout("nchan", kind, 1, 1000, *fanout)
 
         return uvloop.run(run())
 
 
-async def _fan_out(
+async def _measure_fan_out(
     address: Address, watchers: int, publish: Publish, process: Process
 ) -> tuple[float, list[float]]:
     """The server's CPU in µs for each update that arrived, and their ages, sorted."""
     arrivals, usage = Arrivals(), Usage()
     streams = await connect(address, watchers, arrivals)
     await _publish_for(SETTLE_S, publish)
-    with meter({"server": process.pid}, usage)():
+    with meter({"server": process.pid}, usage):
         arrivals.counting = True
         await _publish_for(COUNT_S, publish)
         arrivals.counting = False
     close(streams)
+    if not arrivals.ages_ms:
+        raise RuntimeError("No update arrived.")
     cpu_us = usage.cpu_s["server"] / len(arrivals.ages_ms) * 1e6
     return cpu_us, sorted(arrivals.ages_ms)
 
 
 async def _publish_for(seconds: float, publish: Publish) -> None:
-    """Publish on a grid, and give the last one time to arrive."""
+    """Publish on a grid, and give the last update time to arrive."""
     start = time.perf_counter()
     for number in range(int(seconds * UPDATES_A_SECOND)):
         await asyncio.sleep(
@@ -173,17 +202,17 @@ async def _publish_for(seconds: float, publish: Publish) -> None:
     await asyncio.sleep(1 / UPDATES_A_SECOND)
 
 
-def _idle(kind: Kind) -> dict[str, float]:
-    """Streams that nothing is said on: their memory, and how fast they are opened."""
+def _measure_idle(kind: Kind) -> dict[str, float]:
+    """Open streams that get no updates: their memory, and how fast they open."""
     with embedded() as server, _web(server) as (stack, web):
 
         async def run() -> dict[str, float]:
             async with _jobs(server, 1) as (names, _):
                 address = _address(stack.port, kind, names)
-                close(await connect(address, 100, Arrivals()))  # what is made once
+                close(await connect(address, 100, Arrivals()))  # warms up the server
                 await asyncio.sleep(SETTLE_S)
                 before, started = _rss(web), time.perf_counter()
-                streams: list[Stream] = await connect(address, IDLE_STREAMS, Arrivals())
+                streams = await connect(address, IDLE_STREAMS, Arrivals())
                 took_s = time.perf_counter() - started
                 await asyncio.sleep(SETTLE_S)
                 kilobytes = (_rss(web) - before) / IDLE_STREAMS / 1000
@@ -202,7 +231,7 @@ def _idle(kind: Kind) -> dict[str, float]:
 
 
 def _rss(process: Process) -> int:
-    return int(psutil.Process(process.pid).memory_info().rss)
+    return psutil.Process(process.pid).memory_info().rss
 
 
 @contextmanager
@@ -216,7 +245,7 @@ def _web(server: Server) -> Iterator[tuple[Stack, Process]]:
 
 @asynccontextmanager
 async def _jobs(server: Server, count: int) -> AsyncIterator[tuple[list[str], Publish]]:
-    """Running jobs, and what publishes the next revision of all of them."""
+    """Running jobs, and a function that publishes the next revision of all of them."""
     store = Store(connect_redis(server.url), job_ttl_s=60, poll_interval_ms=200)
     jobs = [_job(number) for number in range(count)]
     for job in jobs:
@@ -227,8 +256,10 @@ async def _jobs(server: Server, count: int) -> AsyncIterator[tuple[list[str], Pu
         await store.advance(changes)
         jobs[:] = [change.job for change in changes]
 
-    yield [job.job for job in jobs], publish
-    await store.close()
+    try:
+        yield [job.job for job in jobs], publish
+    finally:
+        await store.close()
 
 
 def _job(number: int) -> Job:
@@ -245,7 +276,7 @@ def _job(number: int) -> Job:
 
 
 class _Payload:
-    """The same bytes as ProgRock's, for servers that make none themselves."""
+    """The same bytes as ProgRock sends, for servers that only pass them on."""
 
     def __init__(self) -> None:
         self._job = _job(0)

@@ -1,9 +1,9 @@
-"""What processes use: CPU seconds of a process and all of its children."""
+"""Meters: the CPU seconds of a process and all of its children."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ import psutil
 
 @dataclass(slots=True)
 class Usage:
-    """CPU seconds by name, and how long was measured."""
+    """CPU seconds by name, and the length of the measurement."""
 
     wall_s: float = 0
     cpu_s: dict[str, float] = field(default_factory=dict)
@@ -22,18 +22,14 @@ class Usage:
         return self.cpu_s[name] / self.wall_s * 100
 
 
-def meter(pids: Mapping[str, int], usage: Usage) -> Callable[[], object]:
-    """Return a context that notes in `usage` what the processes use inside it."""
-
-    @contextmanager
-    def measuring() -> Iterator[None]:
-        before = {name: _cpu_s(pid) for name, pid in pids.items()}
-        started = time.perf_counter()
-        yield
-        usage.wall_s = time.perf_counter() - started
-        usage.cpu_s = {name: _cpu_s(pid) - before[name] for name, pid in pids.items()}
-
-    return measuring
+@contextmanager
+def meter(pids: Mapping[str, int], usage: Usage) -> Iterator[None]:
+    """Note in `usage` the CPU time that the processes use inside this context."""
+    before = {name: _cpu_s(pid) for name, pid in pids.items()}
+    started = time.perf_counter()
+    yield
+    usage.wall_s = time.perf_counter() - started
+    usage.cpu_s = {name: _cpu_s(pid) - before[name] for name, pid in pids.items()}
 
 
 def _cpu_s(pid: int) -> float:
@@ -43,4 +39,4 @@ def _cpu_s(pid: int) -> float:
 
 def _own_s(process: psutil.Process) -> float:
     times = process.cpu_times()
-    return float(times.user + times.system)
+    return times.user + times.system

@@ -1,6 +1,6 @@
 """The feed's practical limit: nginx with nchan, which is all C.
 
-Debian's `libnginx-mod-nchan`; where it is not installed there is no such row.
+Debian has it as `libnginx-mod-nchan`. If it is not installed, its row is left out.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def is_installed() -> bool:
     return shutil.which("nginx") is not None and _MODULE.exists()
 
 
-def command(port: int, folder: Path) -> list[str]:
-    """What serves it, with its configuration in `folder`."""
+def configure(port: int, folder: Path) -> list[str]:
+    """Write its configuration into `folder`; returns the command that serves it."""
     config = folder / "nginx.conf"
     config.write_text(_CONFIG.format(module=_MODULE, folder=folder, port=port))
     return ["nginx", "-p", str(folder), "-c", str(config)]

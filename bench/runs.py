@@ -1,4 +1,4 @@
-"""The single measurements: each starts what it needs and returns figures."""
+"""The single measurements: each starts the processes it needs and returns figures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import aiohttp
@@ -13,7 +14,15 @@ import httpx
 import redis
 import uvloop
 
-from dev.processes import BIN, DEMO, Process, Stack, answers, running, wait_for
+from dev.processes import (
+    BIN,
+    DEMO,
+    Stack,
+    answers,
+    running,
+    wait_for,
+    worker as worker_command,
+)
 from dev.redis import embedded
 
 from .meters import Usage, meter
@@ -28,7 +37,7 @@ BASELINE_COUNTER = {"total": 1_000_000, "seconds": 3000}
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one load did: gaps in ms, CPU in µs of the worker for each poll."""
+    """The results of one load: gaps in ms, CPU in µs of the worker for each poll."""
 
     name: str
     jobs: int
@@ -59,12 +68,15 @@ class Figures:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of sorted values that `share` (0 to 1) of them do not exceed."""
+    """The smallest of the sorted values that a share (0 to 1) of them do not exceed."""
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
-def progrock(load: Load, workers: int = 1, count_s: float = COUNT_S) -> Figures:
-    """Every job watched; web, worker, Redis, demo and watchers on this machine."""
+def measure_progrock(load: Load, workers: int = 1, count_s: float = COUNT_S) -> Figures:
+    """Watch every job; web, worker, Redis, demo and watchers are on this machine.
+
+    Raises TimeoutError if the jobs do not all start, or if none is updated twice.
+    """
     with embedded() as server, running(server.url, workers, **QUIET) as stack:
         usage = Usage()
         pids = {
@@ -73,7 +85,7 @@ def progrock(load: Load, workers: int = 1, count_s: float = COUNT_S) -> Figures:
             "redis": server.pid,
             "demo": stack.demo.pid,
         }
-        record = _run(
+        record = uvloop.run(
             watch(
                 load,
                 stack.socket_url,
@@ -85,8 +97,8 @@ def progrock(load: Load, workers: int = 1, count_s: float = COUNT_S) -> Figures:
     return _figures(f"ProgRock, {load.backend}", load.jobs, workers, record, usage)
 
 
-def baseline(jobs: int) -> Figures:
-    """Stock Dramatiq polls so many counters; watched at its Redis channel."""
+def measure_stock(jobs: int) -> Figures:
+    """Have stock Dramatiq poll so many counters, and listen to its Redis channel."""
     with embedded() as server, Stack(server.url, **QUIET) as stack:
         demo = stack.start(DEMO)
         wait_for(lambda: answers(f"{stack.demo_url}/health"), demo)
@@ -101,27 +113,26 @@ def baseline(jobs: int) -> Figures:
     return _figures("stock Dramatiq, a message a job", jobs, 1, record, usage)
 
 
-def idle_percent() -> float:
+def measure_idle_percent() -> float:
     """Percent of a core that a worker process takes with nothing to do."""
     with embedded() as server, Stack(server.url) as stack:
-        from dev.processes import worker as command
-
-        worker: Process = stack.start(command())
+        worker = stack.start(worker_command())
         wait_for(lambda: "ready for action" in worker.log(), worker)
         time.sleep(SETTLE_S)
         usage = Usage()
-        with meter({"worker": worker.pid}, usage)():
+        with meter({"worker": worker.pid}, usage):
             time.sleep(COUNT_S)
-        return usage.share("worker")
+        return round(usage.share("worker"), 2)
 
 
-def first_frames_ms(times: int = 50) -> list[float]:
-    """From POST to the stream's first snapshot, on an idle system; sorted."""
-    with embedded() as server, running(server.url, **QUIET) as stack:
-        return sorted(_run(_first_frames(stack.url, times)))
+def measure_first_frame_ms(times: int = 50) -> float:
+    """From POST to the stream's first snapshot, on an idle system; the median."""
+    with embedded() as server, running(server.url, 1, **QUIET) as stack:
+        found = uvloop.run(_measure_first_frames(stack.url, times))
+        return round(percentile(sorted(found), 0.5), 1)
 
 
-async def _first_frames(url: str, times: int) -> list[float]:
+async def _measure_first_frames(url: str, times: int) -> list[float]:
     found = []
     order = {"backend": "counter", "params": {"seconds": 1}}
     async with aiohttp.ClientSession(
@@ -140,19 +151,17 @@ async def _first_frames(url: str, times: int) -> list[float]:
     return found
 
 
-def _run(work: object) -> object:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
-
-
 def _figures(
     name: str, jobs: int, workers: int, record: Record, usage: Usage
 ) -> Figures:
+    gaps_ms = record.gaps_ms()
+    if not gaps_ms:
+        raise TimeoutError("No job was updated twice.")
     return Figures(
         name,
         jobs,
         workers,
-        record.gaps_ms(),
+        gaps_ms,
         usage.cpu_s["worker"] / record.updates() * 1e6,
         {name: usage.share(name) for name in usage.cpu_s},
     )
@@ -166,13 +175,13 @@ def _counters(url: str, number: int) -> list[str]:
         ]
 
 
-def _listen(url: str, measuring: object) -> Record:
+def _listen(url: str, measuring: AbstractContextManager[None]) -> Record:
     record = Record()
     with redis.Redis.from_url(url) as client, client.pubsub() as pubsub:
         pubsub.subscribe("baseline")
         _note(pubsub, record, SETTLE_S)
         record.counting = True
-        with measuring():
+        with measuring:
             _note(pubsub, record, COUNT_S)
     return record
 

@@ -1,14 +1,15 @@
-"""Watchers: they start jobs, follow them over WebSocket and note when frames came."""
+"""Watchers: they start jobs, follow them over WebSocket and note the frames' times."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TypeAlias
 
 import aiohttp
 import msgspec
@@ -18,32 +19,33 @@ START_S = 120
 
 
 class Frame(msgspec.Struct):
-    """As much of a frame as a watcher needs."""
+    """The fields of a frame that a watcher needs."""
 
     job: str | None = None
     status: str | None = None
     error: dict[str, str] | None = None
 
 
-_decode = msgspec.json.Decoder(Frame | list[Frame]).decode  # type: ignore[arg-type]  # a union is a type here
+Frames: TypeAlias = Frame | list[Frame]
+_decode: Callable[[str], Frames] = msgspec.json.Decoder(Frames).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """So many long counters of one backend, spread over so many sockets."""
+    """A number of long counters of one backend, spread over a number of sockets."""
 
     jobs: int
     sockets: int
     backend: str = "counter"
 
     def orders(self, socket: int) -> int:
-        """How many jobs a socket starts."""
+        """The number of jobs that a socket starts."""
         return len(range(socket, self.jobs, self.sockets))
 
 
 @dataclass(slots=True)
 class Record:
-    """When the frames of each job came, by this process's clock."""
+    """The times at which the frames of each job came, by this process's clock."""
 
     counting: bool = False
     running: set[str] = field(default_factory=set)
@@ -59,7 +61,7 @@ class Record:
                 self.arrivals[frame.job].append(time.perf_counter())
 
     def updates(self) -> int:
-        """How many frames came."""
+        """The number of frames that came."""
         return sum(map(len, self.arrivals.values()))
 
     def gaps_ms(self) -> list[float]:
@@ -77,33 +79,53 @@ async def watch(
     *,
     settle_s: float,
     count_s: float,
-    meter: Callable[[], AbstractContextManager[object]],
+    meter: AbstractContextManager[None],
 ) -> Record:
-    """Put a load on, let it settle, and count for a while inside `meter()`."""
+    """Put a load on, let it settle, and count for a while inside `meter`.
+
+    Raises TimeoutError if the jobs do not all start.
+    """
     record = Record()
-    connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         aiohttp.ClientSession(connector=connector) as session,
         asyncio.TaskGroup() as sockets,
     ):
-        tasks = [
-            sockets.create_task(
-                _socket(session, socket_url, load, n, record, connecting)
-            )
-            for n in range(load.sockets)
-        ]
+        work = _sockets(session, socket_url, load, record)
+        tasks = [sockets.create_task(each) for each in work]
+        all_run = await _wait_until_all_run(load, record)
+        if all_run:
+            await asyncio.sleep(settle_s)
+            with meter:
+                record.counting = True
+                await asyncio.sleep(count_s)
+                record.counting = False
+        for task in tasks:
+            task.cancel()
+    if not all_run:  # inside the group, TaskGroup would wrap the error
+        started = f"{len(record.running)} of {load.jobs}"
+        raise TimeoutError(f"Only {started} jobs were running after {START_S} s.")
+    return record
+
+
+async def _wait_until_all_run(load: Load, record: Record) -> bool:
+    """Return True as soon as all jobs run, and False if they do not in time."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(START_S):
             while len(record.running) < load.jobs:
                 await asyncio.sleep(0.05)
-        await asyncio.sleep(settle_s)
-        with meter():
-            record.counting = True
-            await asyncio.sleep(count_s)
-            record.counting = False
-        for task in tasks:
-            task.cancel()
-    return record
+            return True
+    return False
+
+
+def _sockets(
+    session: aiohttp.ClientSession, url: str, load: Load, record: Record
+) -> list[Coroutine[None, None, None]]:
+    connecting = asyncio.Semaphore(CONNECTING_AT_ONCE)
+    return [
+        _socket(session, url, load, number, record, connecting)
+        for number in range(load.sockets)
+    ]
 
 
 async def _socket(
