@@ -1,6 +1,6 @@
-"""Many open streams at little cost: they only find out when what was published came.
+"""Many open streams at little cost: a stream reads only the age of each update.
 
-Every update carries when it was published, in its `message`; that is all that is read.
+Every update carries the time of its publishing in its `message`; nothing else is read.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits
 
 
 def stamp() -> str:
-    """What an update says, so that a stream can tell how old it is."""
+    """The message of an update, from which a stream can tell its age."""
     return f"at {time.perf_counter():.6f}"
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """The ages of the updates that came, over all streams."""
+    """The ages of the updates that all streams received."""
 
     counting: bool = False
     ages_ms: list[float] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where streams are opened, and what is said first: headers, then frames."""
+    """The place of a stream, with the headers and the first frames that open it."""
 
     port: int
     path: str
@@ -54,7 +54,7 @@ class Address:
     offers_deflate: bool = True  # as every browser does
 
     def request(self) -> bytes:
-        """As a browser asks."""
+        """The request, as a browser sends it."""
         upgrade = (
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n"
@@ -75,14 +75,14 @@ class Stream(asyncio.Protocol):
         self._address = address
         self._arrivals = arrivals
         self._rest = b""
-        self.is_open = asyncio.get_running_loop().create_future()
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self.transport.write(self._address.request())
 
     def data_received(self, data: bytes) -> None:
-        if not self.is_open.done():
+        if not self.opened.done():
             self._open(data)
         now = time.perf_counter()
         data = self._rest + data
@@ -94,21 +94,21 @@ class Stream(asyncio.Protocol):
         self._rest = data[max(end, len(data) - _STAMP_BYTES) :]
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.is_open.done():
-            self.is_open.set_exception(ConnectionError("It was closed at once."))
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError("It was closed at once."))
 
     def _open(self, data: bytes) -> None:
         status = data.split(b"\r\n", 1)[0]
         if b" 101 " not in status and b" 200" not in status:
-            self.is_open.set_exception(ConnectionError(status.decode()))
+            self.opened.set_exception(ConnectionError(status.decode()))
             return
         for frame in self._address.first_frames:
             self.transport.write(_text_frame(frame.encode()))
-        self.is_open.set_result(None)
+        self.opened.set_result(None)
 
 
 async def connect(address: Address, count: int, arrivals: Arrivals) -> list[Stream]:
-    """Open so many streams, some at once."""
+    """Open a number of streams, fifty at a time."""
     places = asyncio.Semaphore(CONNECTING_AT_ONCE)
     loop = asyncio.get_running_loop()
 
@@ -117,7 +117,7 @@ async def connect(address: Address, count: int, arrivals: Arrivals) -> list[Stre
             _, stream = await loop.create_connection(
                 lambda: Stream(address, arrivals), "127.0.0.1", address.port
             )
-            await stream.is_open
+            await stream.opened
             return stream
 
     async with asyncio.timeout(CONNECT_S):

@@ -14,8 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from honcho.environ import parse_procfile
-from honcho.manager import Manager
+from honcho.environ import parse_procfile  # type: ignore[import-untyped]  # no stubs
+from honcho.manager import Manager  # type: ignore[import-untyped]  # no stubs
 
 from .redis import free_port
 

