@@ -1,6 +1,6 @@
-"""The measurements: what ProgRock costs and how well it keeps time."""
+"""The measurements: the cost of ProgRock, and how well it keeps time."""
 
 import os
 
-# The benchmarks use the store, and starting without an environment is for development.
+# The store reads the settings, which ask for secrets outside of development.
 os.environ.setdefault("PROGROCK_ENV", "development")

@@ -1,7 +1,7 @@
 """The baseline: stock Dramatiq, one self-rescheduling message per job and poll.
 
 `dramatiq bench.baseline` is its worker. It polls the same demo service over kept-alive
-connections and publishes what it sees, with no store, no recipe and no safety.
+connections and publishes each answer, with no store, no recipe and no safety.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _local = threading.local()
 
 @dramatiq.actor(max_retries=0)
 def poll(job: str) -> None:
-    """Ask for one job, tell what it said, and do so again in 200 ms."""
+    """Ask for one job, publish the answer, and do so again in 200 ms."""
     connection = _connection()
     connection.request("GET", job)
     answer = connection.getresponse().read()

@@ -1,7 +1,8 @@
-"""The feed's baseline: what one would write first, on the same Quart and Hypercorn.
+"""The feed's baseline: a simple first version of the handler, on the same Quart.
 
-`python -m bench.naive` serves it. One subscription to Redis, a queue for each stream,
-no snapshots, no owners, nothing repaired.
+`python -m bench.naive` serves it with the same Hypercorn. It has one subscription to
+Redis and a queue for each stream; it has no snapshots and no owners, and repairs
+nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The distribution of gaps as an SVG: how many of them are how long."""
+"""The distribution of gaps as an SVG: the share that is no longer than so many ms."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 260, 40, 40
-MOST_MS = 1000
+MAX_MS = 1000
 COLOURS = ("#2f6fde", "#d9480f", "#2b8a3e")
 
 
 def draw(curves: dict[str, Sequence[float]], path: Path) -> None:
-    """Draw for each name the share of its gaps that are no longer than so many ms."""
+    """Draw one curve for each name, from its sorted gaps."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'font-family="system-ui, sans-serif" font-size="12">',
@@ -34,7 +34,7 @@ def draw(curves: dict[str, Sequence[float]], path: Path) -> None:
 
 def _grid() -> list[str]:
     parts = []
-    for ms in range(0, MOST_MS + 1, 200):
+    for ms in range(0, MAX_MS + 1, 200):
         x = _x(ms)
         parts.append(f'<path d="M{x} 10V{HEIGHT - BOTTOM}" stroke="#ddd"/>')
         parts.append(
@@ -57,14 +57,14 @@ def _points(gaps: Sequence[float]) -> list[tuple[float, float]]:
     step = max(1, len(gaps) // 300)
     shown = list(gaps)[::step]
     points = [
-        (_x(min(gap, MOST_MS)), _y(number / len(shown)))
+        (_x(min(gap, MAX_MS)), _y(number / len(shown)))
         for number, gap in enumerate(shown, 1)
     ]
-    return [(_x(0), _y(0)), (points[0][0], _y(0)), *points, (_x(MOST_MS), _y(1))]
+    return [(_x(0), _y(0)), (points[0][0], _y(0)), *points, (_x(MAX_MS), _y(1))]
 
 
 def _x(ms: float) -> float:
-    return LEFT + ms / MOST_MS * (WIDTH - LEFT - 40)
+    return LEFT + ms / MAX_MS * (WIDTH - LEFT - 40)
 
 
 def _y(share: float) -> float:

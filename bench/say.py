@@ -1,4 +1,4 @@
-"""Prints a line of a measurement as soon as it is known."""
+"""Prints a line of a measurement at once, also into a pipe."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""What development needs beside the product: an embedded Redis and `make run`."""
+"""Tools of development beside the product: an embedded Redis and `make run`."""

@@ -33,7 +33,7 @@ def main() -> None:
                 manager.add_process(name, command, env=environ)
         url = f"http://127.0.0.1:{environ['PORT']}"
         threading.Thread(target=_announce, args=[url], daemon=True).start()
-        # A terminal that is closed ends it like Ctrl-C.
+        # If the terminal is closed, everything ends as with Ctrl-C.
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         manager.loop()
     stopped_by_hand = manager.returncode in (130, 143)
@@ -41,9 +41,9 @@ def main() -> None:
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """What is set, completed with what this run needs."""
+    """The variables that are set, and defaults for those that this run needs."""
     demo_port = os.environ.get("DEMO_PORT") or str(_demo_port())
-    made_up = {
+    defaults = {
         "PORT": "8000",
         "REDIS_URL": f"unix://{folder}/redis.sock?db=0",
         "SECRET_KEY": secrets.token_urlsafe(32),
@@ -54,7 +54,7 @@ def _environment(folder: str) -> dict[str, str]:
     }
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     given = {name: value for name, value in os.environ.items() if value}
-    return {**made_up, **given, "PATH": path}
+    return {**defaults, **given, "PATH": path}
 
 
 def _demo_port() -> int:

@@ -1,4 +1,4 @@
-"""ProgRock's processes as people run them: real commands, ports and signals."""
+"""ProgRock's processes as in production: real commands, ports and signals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def worker(processes: int = 1) -> list[str]:
 
 
 class Process:
-    """One command in a process group of its own, with what it said."""
+    """One command in a process group of its own, with its output."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # end() does
@@ -55,21 +55,22 @@ class Process:
         return self.popen.pid
 
     def log(self) -> str:
-        """All that it has said so far."""
+        """All output so far."""
         return os.pread(self._log.fileno(), 10_000_000, 0).decode(errors="replace")
 
     def wait(self, timeout_s: float = STOP_S) -> int:
-        """Wait for its end; returns its exit code."""
+        """Wait for the end; returns the exit code."""
         return self.popen.wait(timeout_s)
 
     def signal_group(self, signum: int) -> None:
-        """Signal it and all of its children, as Heroku and honcho do."""
+        """Signal the process and all of its children, as Heroku and honcho do."""
         os.killpg(self.popen.pid, signum)
 
     def end(self) -> None:
-        """Stop it; if it does not, kill it and say so. Nothing of it stays.
+        """Stop the process; if it does not stop, kill it and raise AssertionError.
 
-        Once is enough, and a second time its pid might be somebody else's.
+        Its children are killed too. A second call does nothing: by then the pid can
+        belong to another process.
         """
         if self._log.closed:
             return
@@ -81,7 +82,7 @@ class Process:
                 self.signal_group(signal.SIGKILL)
                 raise AssertionError(f"It did not stop:\n{self.log()}") from None
         with suppress(ProcessLookupError):
-            self.signal_group(signal.SIGKILL)  # what one that was killed has left
+            self.signal_group(signal.SIGKILL)  # children of a killed process
         self._log.close()
 
 
@@ -110,7 +111,7 @@ class Stack:
         self._stack.close()
 
     def start_all(self, worker_processes: int = 1) -> None:
-        """Start everything; returns when it answers."""
+        """Start everything; returns as soon as all of it answers."""
         self.demo = self.start(DEMO)
         self.worker = self.start(worker(worker_processes))
         self.web = self.start(WEB)
@@ -119,7 +120,7 @@ class Stack:
         wait_for(lambda: "ready for action" in self.worker.log(), self.worker)
 
     def start(self, command: list[str], **environ: str) -> Process:
-        """Start one command; it is stopped with the stack."""
+        """Start one command; the stack stops it at its own end."""
         process = Process(command, {**self.environ, **environ})
         self._stack.callback(process.end)
         return process
@@ -129,7 +130,7 @@ class Stack:
 def running(
     redis_url: str, worker_processes: int = 1, **environ: str
 ) -> Iterator[Stack]:
-    """All of ProgRock with its demo service."""
+    """All of ProgRock, with the demo service."""
     with Stack(redis_url, **environ) as stack:
         stack.start_all(worker_processes)
         yield stack
@@ -147,7 +148,7 @@ def wait_for(
     process: Process | None = None,
     timeout_s: float = START_S,
 ) -> None:
-    """Return as soon as something has happened; fails where it does not in time."""
+    """Return as soon as `happened()` is true; raises AssertionError if it is late."""
     deadline = time.monotonic() + timeout_s
     while not happened():
         log = process.log() if process else ""
@@ -159,6 +160,6 @@ def wait_for(
 
 
 def _clean() -> dict[str, str]:
-    """The environment without what would change the product's behaviour."""
+    """The environment without the variables that change the product's behaviour."""
     ours = ("PROGROCK_", "DEMO_", "REDIS_URL", "BROKER_URL", "SECRET_KEY", "PORT")
     return {k: v for k, v in os.environ.items() if not k.startswith(ours)}

