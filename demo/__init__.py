@@ -1,4 +1,4 @@
-"""A service with slow work, as somebody else might run it: pictures and counters."""
+"""An example of a third party's service with slow work: pictures and counters."""
 
 from aiohttp import web
 

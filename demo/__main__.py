@@ -1,4 +1,4 @@
-"""`python -m demo`: serves until it is told to stop."""
+"""`python -m demo`: serves until it gets a stop signal."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ async def _serve(listener: socket.socket, settings: Settings) -> None:
     told_to_stop = _stop_event()
     runner = web.AppRunner(
         create_app(settings.processes),
-        handler_cancellation=True,  # a status call that hangs ends with its caller
+        handler_cancellation=True,  # a hanging status call ends when its caller leaves
         max_line_size=MAX_LINE_BYTES,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         access_log_class=AccessLogger,

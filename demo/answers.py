@@ -1,4 +1,4 @@
-"""How this service speaks: JSON in, JSON out, refusals included."""
+"""The format of requests and answers: JSON, also for refusals."""
 
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Refusal(web.HTTPException):
-    """An answer that says no: `{"error": {"code": …, "message": …}}`."""
+    """An error as an answer: `{"error": {"code": …, "message": …}}`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ def accepted(content: object, location: str) -> web.Response:
 
 
 async def read_order(request: web.Request, kind: type[T]) -> T:
-    """The body as `kind`; no body at all is an order of the defaults."""
+    """The body as `kind`; an empty body means all defaults."""
     body = await _read_body(request)
     try:
         return msgspec.json.decode(body or b"{}", type=kind)

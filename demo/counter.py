@@ -1,4 +1,4 @@
-"""One counter: what it says is worked out from the clock when somebody asks."""
+"""One counter: each status call computes its state from the clock."""
 
 import random
 from typing import Annotated, Literal
@@ -13,14 +13,14 @@ BACKWARDS_BY = 0.03
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a counter is asked to do, and which faults it is asked to have.
+    """The task of a counter, and the faults that it has to show.
 
     `fail_at`      the count at which it breaks
-    `hang_at`      from this count on a status call gets no answer
+    `hang_at`      from this count on, status calls get no answer
     `flaky`        the share of status calls that fail, with 500
-    `retry_after`  makes those 503 instead, with these seconds as `Retry-After`
-    `silent`       says neither how far it is nor how far it goes
-    `backwards`    now and then says less than it said before
+    `retry_after`  these fail with 503 instead, with so many seconds in `Retry-After`
+    `silent`       reports neither its count nor its total
+    `backwards`    now and then reports a lower count than before
     """
 
     total: Annotated[int, Meta(ge=1, le=1_000_000)] = 100

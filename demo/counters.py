@@ -81,7 +81,7 @@ class Counters:
         while self._endings and self._endings[0][0] <= now:
             ended_at, id = heappop(self._endings)
             counter = self._register.get(id)
-            # A counter that was stopped is here twice; only its true end counts.
+            # A stopped counter is in the heap twice; only its real end counts.
             if counter and counter.ends_at == ended_at:
                 self._register.note_end(counter, ended_at)
         self._register.drop_old(now)

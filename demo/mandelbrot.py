@@ -15,7 +15,7 @@ from .palette import colours
 POINTS_PER_SIDE = 3  # of a pixel
 STEPS_PER_CHECK = 5
 ESCAPE_RADIUS = 1000.0  # squared five times more, it is still far from an overflow
-PLANE_WIDTH = 3.5  # what a zoom of 1 shows, from left to right
+PLANE_WIDTH = 3.5  # the width that a zoom of 1 shows
 
 
 class Picture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -28,7 +28,7 @@ class Picture(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def render_band(picture: Picture, first_row: int, seconds: float) -> list[bytes]:
-    """The rows from `first_row` on that fit into the time, but at least one."""
+    """Render rows from `first_row` on until the time is over, but at least one row."""
     deadline = monotonic() + seconds
     rows = []
     for row in range(first_row, picture.height):
@@ -70,7 +70,7 @@ def _points_along(first: int, end: int) -> NDArray[np.float64]:
 def _escape_times(
     points: NDArray[np.complex128], iterations: int
 ) -> NDArray[np.float64]:
-    """After how many iterations each point leaves, in fractions; NaN: never."""
+    """The iterations until each point escapes, with fractions; NaN if it never does."""
     times = np.full(points.size, np.nan)
     places = np.arange(points.size)
     z = np.zeros_like(points)

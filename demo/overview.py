@@ -1,4 +1,4 @@
-"""`/` and `/health`: what this service is, and that it is there."""
+"""`/` and `/health`: the service's name and endpoints, and its health."""
 
 from aiohttp import web
 

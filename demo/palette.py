@@ -11,7 +11,7 @@ BLUE = np.array([100, 203, 255, 0, 0, 100])
 
 
 def colours(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The palette goes round with the logarithm of the time; what stays is black."""
+    """The palette repeats with the time's logarithm; points that stay are black."""
     stays = np.isnan(times)
     turns = np.log(np.where(stays, 0, times) + 5) * TURNS_PER_LOG % 1
     channels = [np.interp(turns, STOPS, shades) for shades in (RED, GREEN, BLUE)]

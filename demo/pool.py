@@ -1,4 +1,4 @@
-"""The processes that compute, and new ones when they have died."""
+"""A pool of processes that compute; if one dies, the pool starts new ones."""
 
 import asyncio
 import functools
@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 class Pool:
     def __init__(self, processes: int) -> None:
-        resource_tracker.ensure_running()  # its start would undo `_ctrl_c_held`
+        resource_tracker.ensure_running()  # a later start would undo `_ctrl_c_held`
         self._processes = processes
         self._executor = self._new_executor()
 
     async def run(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """What `function` returns; BrokenProcessPool when its process died."""
+        """Run `function` in a process; raises BrokenProcessPool if the process dies."""
         with _ctrl_c_held():
             future = self._submit(functools.partial(function, *args, **kwargs))
         return await asyncio.wrap_future(future)
@@ -43,14 +43,14 @@ class Pool:
     def _new_executor(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
             self._processes,
-            mp_context=get_context("spawn"),  # a fork would keep connections open
+            mp_context=get_context("spawn"),  # a fork would keep our connections
             initializer=_end_with_parent,
         )
 
 
 @contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Processes begun meanwhile never see Ctrl-C: their parent ends them in order."""
+    """Processes started in here never see Ctrl-C: their parent ends them in order."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -59,7 +59,7 @@ def _ctrl_c_held() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """Without this, a parent that is killed leaves its processes behind."""
+    """End this process when its parent is killed; otherwise it would stay behind."""
     Thread(target=_exit_after_parent, daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""What is known by its id, and for how long after it has ended."""
+"""A register of items by id, which forgets items some time after their end."""
 
 from collections import deque
 from typing import Generic, Protocol, TypeVar

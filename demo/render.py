@@ -11,7 +11,7 @@ from .pool import Pool
 
 State = Literal["waiting", "rendering", "done", "failed", "stopped"]
 
-BAND_S = 0.08  # short, so that renders take turns and a stop is felt at once
+BAND_S = 0.08  # short, so that renders take turns and a stop takes effect at once
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""`/renders`: pictures of the Mandelbrot set that take their time."""
+"""`/renders`: slow pictures of the Mandelbrot set."""
 
 import asyncio
 import secrets

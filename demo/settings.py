@@ -1,4 +1,4 @@
-"""What the environment may say, read once."""
+"""The settings, read from the environment once."""
 
 import sys
 from dataclasses import dataclass
