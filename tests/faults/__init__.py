@@ -1,4 +1,4 @@
-"""The fault harness: the real processes, hurt again and again while jobs are watched.
+"""The fault harness: it injects faults into the real processes while jobs are watched.
 
-`make faults` is the long run; `test_faults.py` has each fault once.
+`make faults` is the long run; `test_faults.py` injects each fault once.
 """

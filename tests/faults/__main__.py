@@ -1,4 +1,4 @@
-"""`make faults`: the long run; ends with 1 where a promise was not kept."""
+"""`make faults`: the long run; the exit code is 1 if a promise was broken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INJECTIONS = 204  # each kind twelve times
 
 
 def main() -> None:
-    # What these import reads the settings.
+    # The imports below read the settings.
     os.environ["PROGROCK_ENV"] = "development"
     from .kinds import FAULTS
     from .rounds import run_now

@@ -1,4 +1,4 @@
-"""The jobs that are held all the time, each with its two watchers."""
+"""A constant number of running jobs, each with two watchers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .ledger import Ledger
 from .verdict import Excuses, wrong_end
 from .watchers import EventsWatcher, SocketWatcher, Watcher
 
-COUNT_TO = 1_000_000  # so far that every poll hears something new
+COUNT_TO = 1_000_000  # so far that every poll finds a new count
 SECONDS = (3, 20)
-SHARE_STOPPED = 0.15  # of the jobs, before their time
-PATIENCE_S = 60  # how long after its time a job may end, faults and all
+SHARE_STOPPED = 0.15  # of the jobs, before their end
+PATIENCE_S = 60  # how much later than without faults a job may end
 RETRY_S = 0.3
 ASK_S = 10
 UNDER_WAY = ("queued", "running", "stopping")
@@ -27,7 +27,7 @@ UNDER_WAY = ("queued", "running", "stopping")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One job and who watches it."""
+    """One job and its two watchers."""
 
     job: str
     seconds: float
@@ -36,7 +36,7 @@ class Held:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether both watchers see it run."""
+        """Whether both watchers have seen the job start, and still watch."""
         return all(
             w.outcome == "watching" and w.last and w.last.started_at
             for w in self.watchers
@@ -44,18 +44,18 @@ class Held:
 
     @property
     def has_ended(self) -> bool:
-        """Whether both watchers know its end."""
+        """Whether both watchers know the job's end."""
         return all(w.outcome != "watching" for w in self.watchers)
 
     async def watch(self) -> None:
-        """Watch it to its end, or until none can be hoped for."""
+        """Watch the job until its end, or until it is much too late."""
         async with asyncio.TaskGroup() as tasks:
             for watcher in self.watchers:
                 tasks.create_task(watcher.watch(self.seconds + PATIENCE_S))
 
 
 class Crowd:
-    """Starts jobs and has them watched, a new one for each that has ended."""
+    """Starts jobs and watches them; each ended job is replaced by a new one."""
 
     def __init__(
         self, url: str, token: str, ledger: Ledger, excuses: Excuses, rng: random.Random
@@ -70,7 +70,7 @@ class Crowd:
         self._leaving = asyncio.Event()
 
     async def hold(self, jobs: int) -> None:
-        """Hold so many until told to leave, and then until they have ended."""
+        """Keep so many jobs running until `leave()`, then wait for their ends."""
         connector = aiohttp.TCPConnector(limit=0)
         async with (
             aiohttp.ClientSession(
@@ -86,20 +86,20 @@ class Crowd:
         self._leaving.set()
 
     async def unfinished(self) -> int:
-        """How many of all jobs, also of those whose start was not heard of, go on."""
+        """The number of jobs under way, also of those whose start got no answer."""
         return sum([await self._count(status) for status in UNDER_WAY])
 
     @property
     def size(self) -> int:
-        """How many jobs go on."""
+        """The number of jobs that have not ended."""
         return sum(not held.has_ended for held in self.held.values())
 
     def watchers(self) -> list[Watcher]:
-        """Every watcher of the jobs that are held, or were until a moment ago."""
+        """Every watcher of the jobs that are held or have just ended."""
         return [watcher for held in self.held.values() for watcher in held.watchers]
 
     def forget_the_ended(self) -> None:
-        """Keep only what goes on."""
+        """Keep only the jobs that have not ended."""
         self.held = {j: held for j, held in self.held.items() if not held.has_ended}
 
     async def _fill_a_place(self) -> None:
@@ -124,7 +124,7 @@ class Crowd:
         return Held(job, seconds, monotonic(), watchers)
 
     async def _order(self, seconds: float, key: str) -> str:
-        """Ask for a job until there is one, with a key so that two orders are one."""
+        """Ask until a job is accepted; with the key, repeated orders make one job."""
         order = {
             "backend": "counter",
             "params": {"total": COUNT_TO, "seconds": seconds},
@@ -136,7 +136,7 @@ class Crowd:
             await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))
 
     async def _stop_some(self, held: Held) -> None:
-        """Stop one job in some, at some time."""
+        """Stop a random share of the jobs, each at a random time."""
         at = self._rng.uniform(0, held.seconds)
         if self._rng.random() > SHARE_STOPPED:
             return
@@ -147,7 +147,7 @@ class Crowd:
     async def _ask(
         self, method: str, path: str, json: object = None, key: str = ""
     ) -> tuple[int, bytes]:
-        """Status and body of an answer; 0 where there is none."""
+        """Status and body of an answer; the status is 0 if there is none."""
         with suppress(aiohttp.ClientError, TimeoutError):
             async with self._session.request(
                 method,

@@ -50,13 +50,13 @@ class House:
             TOKEN,
             self.ledger,
             self.excuses,
-            random.Random(f"the crowd of {seed}"),  # it draws whenever a job ends
+            random.Random(f"the crowd of {seed}"),  # it is used whenever a job ends
         )
         self.recorder = Recorder(redis.url, self.ledger)
 
     @asynccontextmanager
     async def standing(self) -> AsyncIterator[None]:
-        """Everything runs, and is kept running."""
+        """Run everything, and restart each process that ends."""
         with self._stack:
             async with self.proxy.serving(self._stack.demo_url):
                 self.demo = self._supervised(DEMO, self._demo_is_ready)
@@ -76,17 +76,17 @@ class House:
         return [self.demo, self.web, *self.workers]
 
     def a_worker(self) -> Supervised:
-        """One of the two."""
+        """One of the two workers, at random."""
         return self.rng.choice(self.workers)
 
     async def ready(self) -> None:
-        """Wait until each process does its work; clear up after those before."""
+        """Wait until each process does its work; clear up after the ended processes."""
         await asyncio.gather(*(each.ready() for each in self.supervised))
         for each in self.supervised:
             each.clear_up()
 
     def log(self) -> str:
-        """The last that each process said."""
+        """The end of each process's output."""
         return "\n\n".join(each.process.log()[-3000:] for each in self.supervised)
 
     def _supervised(
@@ -109,7 +109,7 @@ class House:
 
 @asynccontextmanager
 async def house(seed: int) -> AsyncIterator[House]:
-    """A house of its own, gone without a trace afterwards."""
+    """A house of its own; afterwards its processes and files are removed."""
     with ExitStack() as stack:
         redis = stack.enter_context(embedded(append_only=True))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

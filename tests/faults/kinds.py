@@ -1,4 +1,4 @@
-"""The faults: each does its harm, repairs what nobody else would, and returns then."""
+"""The faults: each does harm, repairs only the damage that would stay, and returns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REDIS_AWAY_S = (0.1, 5)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One kind of fault, and how long updates may stop because of it."""
+    """One kind of fault, and the longest pause in the updates that it may cause."""
 
     name: str
     inject: Callable[[House], Awaitable[None]]
@@ -93,7 +93,7 @@ async def deliver_twice(house: House) -> None:
 
 
 async def outlive_a_lease(house: House) -> None:
-    """Stand still with polls in hand until their leases have run out."""
+    """Suspend a worker with polls in hand until their leases have run out."""
     house.proxy.slow_s = SLOW_S
     child = await _child_with_polls_in_hand(house)
     child.suspend()
@@ -168,7 +168,7 @@ async def _child_with_polls_in_hand(house: House) -> psutil.Process:
 
 
 async def _expect_end(house: House, child: psutil.Process) -> None:
-    """A worker process that has lost its master must not live on, unknown to all."""
+    """A worker process that has lost its master must end by itself."""
     with suppress(psutil.NoSuchProcess):
         try:
             await asyncio.to_thread(child.wait, ORPHAN_S)

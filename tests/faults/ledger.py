@@ -1,7 +1,7 @@
-"""What all readers of the feed were told, and every breach of its promises in it.
+"""All that the readers of the feed were told, and every breach of its promises.
 
-A revision has one content, the next one is one higher, progress does not go down, and
-after a terminal state nothing comes.
+The promises: a revision has one content, the next revision is higher by one, progress
+does not go down, and nothing follows a terminal state.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 
 Breach = Literal["lost", "duplicate", "revision", "poll", "late", "crash"]
 
-# A poll that hears nothing new makes no revision, yet whoever reads the job then is
-# told when its backend was last heard.
+# A poll with no news makes no revision, but a reader of the job is then told the new
+# time of the backend's last answer.
 _OBSERVED_AT = re.compile(rb'"observed_at":("[^"]*"|null)')
 
 
@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """As much of a snapshot as is checked."""
+    """The fields of a snapshot that are checked."""
 
     job: str
     status: str
@@ -44,10 +44,10 @@ decode = msgspec.json.Decoder(Snapshot).decode
 
 @dataclass(slots=True)
 class Reader:
-    """One reader of the feed, and what it was told last of each job.
+    """One reader of the feed, and the last snapshot that it got of each job.
 
-    A `recorder` hears all of Redis's channel, so it misses no revision; the others may
-    be shown the newest only.
+    A `recorder` reads all of Redis's channel, so it misses no revision. The other
+    readers can be shown the newest revision only.
     """
 
     name: str
@@ -56,28 +56,28 @@ class Reader:
     interrupted: set[str] = field(default_factory=set)
 
     def reconnected(self) -> None:
-        """Something may have been said that this reader did not hear."""
+        """Note that this reader may have missed something."""
         self.interrupted = set(self.last)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Every revision of every job, and what was wrong with any."""
+    """Every revision of every job, and all breaches."""
 
     fault: str = "none"
     breaches: list[tuple[str, Breach, str]] = field(default_factory=list)
     _contents: dict[tuple[str, int], int] = field(default_factory=dict)  # as hashes
 
     def breach(self, breach: Breach, sentence: str) -> None:
-        """Note a promise that was not kept, under the present fault."""
+        """Note a broken promise, under the present fault."""
         self.breaches.append((self.fault, breach, sentence))
 
     def count(self, fault: str) -> Counter[Breach]:
-        """How many breaches there were under a fault."""
+        """The number of breaches under a fault, by kind."""
         return Counter(breach for name, breach, _ in self.breaches if name == fault)
 
     def read(self, reader: Reader, data: bytes) -> Snapshot:
-        """Note what a reader was told."""
+        """Note and check a snapshot that a reader got."""
         snapshot = decode(data)
         self._check_content(reader, snapshot, data)
         if before := reader.last.get(snapshot.job):

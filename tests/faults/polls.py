@@ -1,9 +1,8 @@
-"""When each job was polled, and whether two hands did it.
+"""The times of each job's polls; they show if two workers polled the same job.
 
-Looked at only where nothing disturbs. A beat that comes late makes the pause after it
-shorter, since the next one keeps to the grid; so a pair of polls may be close now and
-then, but never overlap, and never come much more often than the interval in the long
-run.
+They are checked only in quiet times, without a fault. After a late beat the pause is
+shorter, since the next beat keeps to the grid. So two polls can be close now and then,
+but they never overlap, and in the long run they are as rare as the interval says.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from itertools import pairwise
 INTERVAL_S = 0.2
 MOST_TIMES_AS_OFTEN = 1.25
 CLOSE_S = 0.06
-MOST_CLOSE = 0.4  # of the pauses: one late beat in a second, but no second chain
+MOST_CLOSE = 0.4  # of the pauses; allows one late beat in a second, but no second chain
 
 
 @dataclass(slots=True)
 class Polls:
     """Begin and end of the polls of each job."""
 
-    pauses_seen: int = 0  # nothing is proved by polls that were not
+    pauses_seen: int = 0  # too few of them prove nothing
     _polls: dict[str, list[tuple[float, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -33,7 +32,7 @@ class Polls:
         self._polls[job].append((begun, ended))
 
     def faults(self, jobs: Iterable[str], begin: float, end: float) -> list[str]:
-        """Sentences about what is wrong with the polls in a quiet time."""
+        """A sentence for each irregularity in the polls of a quiet time."""
         between = {
             job: [poll for poll in self._polls[job] if begin <= poll[0] <= end]
             for job in jobs

@@ -1,7 +1,7 @@
-"""The way to the demo service, which can be cut, refuse, hang or be slow.
+"""A proxy before the demo service, which can cut, refuse, hang or be slow.
 
-The service behind it keeps its jobs meanwhile. Every poll passes here, so it also is
-where they are noted.
+The service behind it keeps its jobs meanwhile. Every poll passes the proxy, so the
+proxy also notes the polls.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BACKLOG = 1024
 
 
 class Proxy:
-    """A server that passes on what comes, unless it is told otherwise."""
+    """A server that passes requests on, unless its mood is bad."""
 
     def __init__(self, excuses: Excuses) -> None:
         self._excuses = excuses
@@ -39,13 +39,13 @@ class Proxy:
         self.mood: Mood = "good"
         self.slow_s = 0.0
         self.polls = Polls()
-        self.in_hand: set[int] = set()  # the other side's ports of polls under way
+        self.in_hand: set[int] = set()  # the callers' ports of polls under way
         self._jobs: dict[str, str] = {}  # the job behind each counter
         self._site: web.BaseSite | None = None
 
     @asynccontextmanager
     async def serving(self, demo_url: str) -> AsyncIterator[None]:
-        """Serve until the end."""
+        """Serve while the context is open."""
         self.demo_url = demo_url
         server = web.Server(self._answer, handler_cancellation=True, access_log=None)
         self._server, self._runner = server, web.ServerRunner(server)
@@ -59,7 +59,7 @@ class Proxy:
 
     @asynccontextmanager
     async def troubled(self) -> AsyncIterator[None]:
-        """Note that jobs may fail to start meanwhile."""
+        """Excuse jobs that fail to start in this context."""
         self._excuses.backend_troubled_at = inf
         try:
             yield
@@ -67,14 +67,14 @@ class Proxy:
             self._excuses.backend_troubled_at = monotonic()
 
     async def open(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         self._site = web.TCPSite(
             self._runner, "127.0.0.1", self.port, backlog=BACKLOG, reuse_address=True
         )
         await self._site.start()
 
     async def close(self) -> None:
-        """Refuse connections and cut those that are open."""
+        """Refuse new connections and cut the open ones."""
         if self._site:
             await self._site.stop()
             self._site = None
@@ -87,7 +87,7 @@ class Proxy:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.mood == "hanging":
-            await asyncio.Event().wait()  # until the other side has had enough
+            await asyncio.Event().wait()  # until the caller gives up
         if self.mood == "failing":
             return web.Response(status=500, text="This is a fault.")
         job = self._jobs.get(request.path.removeprefix("/counters/"))
@@ -113,7 +113,7 @@ class Proxy:
                 body = await answer.read()
         except aiohttp.ClientError:
             _cut(request.transport)
-            return web.Response(status=502)  # which nobody gets
+            return web.Response(status=502)  # the caller is gone and never reads it
         if request.method == "POST":
             self._note_start(request, body)
         kept = {k: answer.headers[k] for k in PASSED_ON if k in answer.headers}
@@ -130,7 +130,7 @@ def _order_headers(request: web.BaseRequest) -> dict[str, str]:
 
 
 def _port(request: web.BaseRequest) -> int:
-    """The other side's port, by which its process is found."""
+    """The caller's port; it identifies the caller's process."""
     peer = request.transport and request.transport.get_extra_info("peername")
     return int(peer[1]) if peer else 0
 

@@ -1,4 +1,4 @@
-"""A reader of Redis's own channel: all that is announced, with every revision."""
+"""A reader of Redis's own channel, which carries every revision of every job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RETRY_S = 0.05
 
 
 class Recorder:
-    """Reads the channel, and again whenever it has lost Redis."""
+    """Reads the channel; if it loses Redis, it subscribes again."""
 
     def __init__(self, redis_url: str, ledger: Ledger) -> None:
         self._url = redis_url
@@ -33,7 +33,7 @@ class Recorder:
                 await asyncio.sleep(RETRY_S)
 
     async def _read(self) -> None:
-        # A pub/sub of redis-py connects again without a word, and we must know.
+        # redis-py reconnects a pub/sub silently; its new "subscribe" message tells us.
         async with (
             Redis.from_url(self._url, protocol=2) as redis,
             redis.pubsub() as channel,

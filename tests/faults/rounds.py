@@ -1,4 +1,4 @@
-"""One fault after the other: all is well, quiet, hurt, repaired, well again."""
+"""One fault after the other: inject it, wait until all is well, check in quiet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_FAULT = "none"
 
 @dataclass(slots=True)
 class Result:
-    """What one kind of fault did, over all its injections."""
+    """The results of one kind of fault, over all its injections."""
 
     fault: str
     injections: int = 0
@@ -39,7 +39,7 @@ class Result:
 
 @dataclass(slots=True)
 class Report:
-    """What a whole run did."""
+    """The results of a whole run."""
 
     seed: int
     results: list[Result]
@@ -56,13 +56,13 @@ def run_now(
 
 
 class UnwellError(Exception):
-    """It has not recovered, so nothing more can be tried."""
+    """The system has not recovered, so the run cannot go on."""
 
 
 async def run(
     seed: int, faults: Sequence[Fault], injections: int, tell: Callable[[str], None]
 ) -> Report:
-    """Inject so many faults, each kind about as often, in an order of the seed's."""
+    """Inject so many faults, all kinds equally often, in an order given by the seed."""
     results = {fault.name: Result(fault.name) for fault in faults}
     async with house(seed) as here, _inhabited(here):
         await _well(here, START_S)
@@ -78,7 +78,7 @@ async def run(
 
 
 def _order(rng: random.Random, faults: Sequence[Fault], injections: int) -> list[Fault]:
-    """Every kind before any comes again."""
+    """Each kind comes once before any comes again."""
     order: list[Fault] = []
     while len(order) < injections:
         order += rng.sample(faults, len(faults))
@@ -87,7 +87,7 @@ def _order(rng: random.Random, faults: Sequence[Fault], injections: int) -> list
 
 @asynccontextmanager
 async def _inhabited(here: House) -> AsyncIterator[None]:
-    """The crowd is there, and all that is said is recorded."""
+    """The crowd watches its jobs, and the recorder records the channel."""
     async with asyncio.TaskGroup() as tasks:
         recording = tasks.create_task(here.recorder.record())
         holding = tasks.create_task(here.crowd.hold(JOBS))
@@ -110,7 +110,7 @@ async def _inject(here: House, fault: Fault, result: Result) -> None:
 def _measure(
     here: House, fault: Fault, result: Result, begin: float, first_ms: float
 ) -> None:
-    """Also gaps that began later: a last word may have been on its way."""
+    """Include gaps that began later: an update may still have been on its way."""
     end = monotonic()
     gap_ms = 1000 * max(w.heard.worst_gap_s(begin, end) for w in here.crowd.watchers())
     result.injections += 1
@@ -123,7 +123,7 @@ def _measure(
 
 
 async def _first_updates_ms(here: House, most_ms: int) -> float:
-    """How long it takes until all have heard something; twice the most at the most."""
+    """The time until all watchers have an update; waits at most twice `most_ms`."""
     repaired = monotonic()
     waiting = [w for w in here.crowd.watchers() if w.outcome == "watching"]
     deadline = repaired + 2 * most_ms / 1000
@@ -136,7 +136,7 @@ async def _first_updates_ms(here: House, most_ms: int) -> float:
 
 
 async def _well(here: House, most_s: float) -> None:
-    """Wait until all runs, and every job's updates come to both of its watchers."""
+    """Wait until all runs, and every job's updates reach both of its watchers."""
     try:
         async with asyncio.timeout(most_s):
             await here.ready()
@@ -152,7 +152,7 @@ def _all_is_well(here: House) -> bool:
 
 
 def _ailing(here: House) -> list[Watcher]:
-    """Those that have heard nothing lately, or no more than that nothing is heard."""
+    """The watchers without a recent update, or whose job's backend is unreachable."""
     fresh = monotonic() - FRESH_S
     return [
         w
@@ -163,14 +163,14 @@ def _ailing(here: House) -> list[Watcher]:
 
 
 def _what_ails(here: House) -> str:
-    """All that may tell why it does not get well."""
+    """All facts that can explain why the system does not recover."""
     told = "\n".join(f"{w.transport} {w.outcome} {w.last}" for w in _ailing(here))
     breaches = "\n".join(map(str, here.ledger.breaches))
     return f"{here.crowd.size} jobs are held; silent:\n{told}\n{breaches}\n{here.log()}"
 
 
 async def _quiet(here: House) -> None:
-    """Look at the polls while nothing disturbs."""
+    """Check the polls while there is no fault."""
     jobs = [job for job, held in here.crowd.held.items() if held.is_under_way]
     begin = monotonic()
     await asyncio.sleep(QUIET_S)
@@ -179,7 +179,7 @@ async def _quiet(here: House) -> None:
 
 
 async def _let_all_end(here: House, injections: int) -> None:
-    """Wait for the end of every job, also of those that nobody watches."""
+    """Wait for the end of every job, also of jobs without a watcher."""
     seen = here.proxy.polls.pauses_seen
     if seen < LEAST_SEEN * injections:
         here.ledger.breach("poll", f"only {seen} pauses between polls were seen")

@@ -1,4 +1,4 @@
-"""Starts each process again when it has ended, as systemd or Heroku would."""
+"""Restarts each process that has ended, as systemd or Heroku do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOK_S = 0.02
 
 
 class Supervised:
-    """One command, started again whenever it has ended."""
+    """One command, restarted whenever it has ended."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Supervised:
         return self.process.pid
 
     async def keep_up(self) -> None:
-        """Restart it for ever."""
+        """Restart the process for ever."""
         while True:
             while self.process.popen.poll() is None:
                 await asyncio.sleep(LOOK_S)
@@ -45,20 +45,20 @@ class Supervised:
             self.process = self._start()
 
     def doomed(self) -> Process:
-        """Its present process, which is to end now; the next one counts."""
+        """Mark the present process as about to end; then its successor counts."""
         self._doomed = self.process
         return self.process
 
     async def ready(self) -> None:
-        """Wait until it is there and does its work."""
+        """Wait until the process runs and does its work."""
         while self.process is self._doomed or not await self._is_ready(self.process):
             await asyncio.sleep(LOOK_S)
 
     def clear_up(self) -> None:
-        """Leave nothing behind of the processes before."""
+        """Remove the remains of earlier processes."""
         while self._past:
             self._past.pop().end()
 
     def children(self) -> list[psutil.Process]:
-        """The processes that it has started."""
+        """The processes that the present process has started."""
         return list(psutil.Process(self.pid).children(recursive=True))

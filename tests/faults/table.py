@@ -1,4 +1,4 @@
-"""A run as a table, one line for each kind of fault."""
+"""The report of a run as a table, one line for each kind of fault."""
 
 from __future__ import annotations
 

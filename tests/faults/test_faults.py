@@ -1,4 +1,4 @@
-"""Each fault once, on the real thing: no promise is broken."""
+"""Each fault once, in the real system: no promise is broken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silence is measured where it was, also where it has not ended."""
+"""A gap between updates is found, also if it has not ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .heard import Heard
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    """Told something at 1, 2, 5 and 6."""
+    """A watcher with updates at 1, 2, 5 and 6."""
     heard = Heard(1)
     for moment in (2, 5, 6):
         monkeypatch.setattr("tests.faults.heard.monotonic", lambda at=moment: at)

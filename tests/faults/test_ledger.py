@@ -1,4 +1,4 @@
-"""The checker finds what is wrong: one that finds nothing would prove nothing."""
+"""The checker finds each kind of breach, so a run without breaches proves something."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUIET = "nobody is hurt"
 
 
 def said(revision: int, status: str = "running", **fields: object) -> bytes:
-    """A snapshot as it is on the wire."""
+    """A snapshot, as sent to readers."""
     snapshot = {
         "job": "a-job",
         "status": status,
@@ -28,7 +28,7 @@ def said(revision: int, status: str = "running", **fields: object) -> bytes:
 def found(
     *snapshots: bytes, recorder: bool = False, cut_after: int = 0
 ) -> list[Breach]:
-    """What is found when one reader is told this."""
+    """The breaches found if one reader gets these snapshots."""
     ledger, reader = Ledger(), Reader("a reader", recorder)
     for number, snapshot in enumerate(snapshots, 1):
         ledger.read(reader, snapshot)

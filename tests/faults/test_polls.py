@@ -1,4 +1,4 @@
-"""Polls of two hands are told from polls of one."""
+"""Polls of one worker are right, and polls of two workers are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An end that no fault explains is told from one that a fault does."""
+"""A bad end of a job is excused only by a fault that explains it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The worker, with each message delivered twice while a certain file exists.
+"""The worker, which gets each message twice while a certain file exists.
 
-`dramatiq tests.faults.twice` is `dramatiq actors` otherwise. The copy is enqueued just
-before its original is processed, so that the two are processed side by side.
+Otherwise `dramatiq tests.faults.twice` is `dramatiq actors`. The copy is enqueued
+just before its original is processed, so both are processed side by side.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actors.broker import broker
 
 
 class Twice(Middleware):
-    """Sends a copy of what is about to be processed, and notes it in the file."""
+    """Enqueues a copy of each message before its processing, and notes that."""
 
     def __init__(self, while_there: str) -> None:
         self._while_there = while_there

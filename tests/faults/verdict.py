@@ -1,4 +1,4 @@
-"""Whether the end that a watcher saw of its job is one that the faults explain."""
+"""The verdict on a job's end: a fault explains it, or it is a breach."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Outcome = Literal["watching", "ended", "gone", "lost"]
 
 @dataclass(slots=True)
 class Excuses:
-    """When something happened last that may cost a job its good end."""
+    """The last times of events that can cost a job its good end."""
 
     redis_forgot_at: float = 0
     backend_forgot_at: float = 0
@@ -22,7 +22,7 @@ class Excuses:
 def wrong_end(
     outcome: Outcome, last: Snapshot | None, accepted_at: float, excuses: Excuses
 ) -> str | None:
-    """What is wrong with how a job, accepted at a time, ended for a watcher."""
+    """Say why a job's end is wrong for a watcher; None if it is right or excused."""
     if outcome == "gone":
         return None if excuses.redis_forgot_at > accepted_at else "it is gone"
     if outcome == "lost" or last is None or not last.finished:
@@ -35,7 +35,7 @@ def wrong_end(
 def _is_excused(
     last: Snapshot, code: str, accepted_at: float, excuses: Excuses
 ) -> bool:
-    """One that has started fails only where its backend has forgotten it."""
+    """A job that has started may fail only if its backend has forgotten it."""
     if code == "gone":
         return excuses.backend_forgot_at > accepted_at
     return last.started_at is None and excuses.backend_troubled_at > accepted_at

@@ -1,4 +1,4 @@
-"""Watchers of one job, one on each transport, which reconnect as real clients do."""
+"""Watchers of one job, one for each transport, which reconnect as real clients do."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .verdict import Outcome
 
 RETRY_S = 0.5
 EVENT_SOURCE_RETRY_S = 1.0
-SILENCE_S = 45  # two heartbeats have not come
+SILENCE_S = 45  # two heartbeats are missing
 CONNECT_S = 5
 
 
 class Frame(msgspec.Struct):
-    """As much of a frame on the socket as tells what it is."""
+    """The fields that tell the kinds of frames on the socket apart."""
 
     job: str | None = None
     revision: int | None = None
@@ -34,7 +34,7 @@ _frame = msgspec.json.Decoder(Frame).decode
 
 
 class Watcher:
-    """Follows one job until it has heard how that ended."""
+    """Follows one job until its end."""
 
     transport = ""
 
@@ -44,14 +44,14 @@ class Watcher:
         self.outcome: Outcome = "watching"
         self.job = job
         self.last: Snapshot | None = None
-        self.heard = Heard(monotonic())  # its job has just been accepted
+        self.heard = Heard(monotonic())  # the job has just been accepted
         self._session = session
         self._url = url
         self._ledger = ledger
         self._reader = Reader(self.transport)
 
     async def watch(self, patience_s: float) -> None:
-        """Listen until there is nothing more to hear, or patience is at its end."""
+        """Listen until the job's end, or until the patience is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._keep_listening()
@@ -68,7 +68,7 @@ class Watcher:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))
 
     async def _listen(self) -> float:
-        """Hear one connection to its end; return how long to wait for the next."""
+        """Read one connection to its end; returns the pause before the next, in s."""
         raise NotImplementedError
 
     @property
@@ -107,11 +107,11 @@ class SocketWatcher(Watcher):
         return RETRY_S
 
     def _read(self, text: str) -> float | None:
-        """Take in a frame; a pause, where it ends the connection."""
+        """Read a frame; returns a pause if the frame ends the connection."""
         frame = _frame(text)
         if frame.reconnect_in_ms is not None:
             return frame.reconnect_in_ms / 1000
-        if frame.error and not frame.revision:  # a failed job has one too
+        if frame.error and not frame.revision:  # a failed job has an error too
             if frame.error["code"] == "unknown_job":
                 self._end("gone")
             return RETRY_S
@@ -166,7 +166,7 @@ class EventsWatcher(Watcher):
     async def _events(
         self, lines: aiohttp.StreamReader
     ) -> AsyncIterator[tuple[str, bytes]]:
-        """Yield name and data of each event; one that is cut off is none."""
+        """Yield name and data of each complete event."""
         event, data = "message", b""
         async for line in lines:
             field, _, value = line.rstrip(b"\n").partition(b": ")
