@@ -2,8 +2,8 @@
 
 import { Feed } from "./feed.js"
 
-/** @typedef {import("./feed.js").Job} Job */
-/** @typedef {import("./feed.js").Refusal} Refusal */
+/** @typedef {import("./types.js").Job} Job */
+/** @typedef {import("./types.js").Refusal} Refusal */
 
 const TICK_MS = 1000
 const HIDDEN_FRAME_MS = 1000 // a hidden page gets no animation frames, but its title is still read

@@ -2,7 +2,7 @@
 
 import { JobProgress } from "./job-progress.js"
 
-/** @typedef {import("./feed.js").Job} Job */
+/** @typedef {import("./types.js").Job} Job */
 
 const OUT_OF_REACH = "ProgRock could not be reached. Try again."
 
