@@ -19,6 +19,8 @@ export class Stream {
   #isAsleep = false
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #reconnect
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #socketReturn
 
   /** @type {Owner} */
   #owner = {
@@ -101,6 +103,7 @@ export class Stream {
   /** @param {Connection} connection */
   #opened(connection) {
     this.#fallback.opened(connection.kind)
+    if (this.#fallback.isProvisional) this.#returnToSocketLater()
     this.#announce(connection.kind)
     if (connection.kind === "websocket") this.adjust()
     this.#reader.opened()
@@ -146,6 +149,14 @@ export class Stream {
     }, delayMs)
   }
 
+  #returnToSocketLater() {
+    clearTimeout(this.#socketReturn)
+    this.#socketReturn = setTimeout(() => {
+      this.#fallback.returnToSocket()
+      this.#replace()
+    }, this.#fallback.socketReturnMs())
+  }
+
   // The moment for trying is now.
   #hurry() {
     if (this.#connection?.isFresh) return
@@ -178,6 +189,7 @@ export class Stream {
 
   #close() {
     clearTimeout(this.#reconnect)
+    clearTimeout(this.#socketReturn)
     this.#reconnect = undefined
     this.#connection?.close()
     this.#connection = null
