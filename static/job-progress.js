@@ -1,25 +1,27 @@
-// <job-progress job="…">: keeps the card inside it up to date. The markup is the server's; only its values change here.
+// <job-progress>: one job as a card. The server has rendered its markup complete; only its values change here.
 
-import { Feed } from "./feed.js"
+import { cardsOf } from "./cards.js"
+import { feedOf } from "./feeds.js"
+import { amount, buttons, elapsed, headline, percent, resultView, silence, startOf } from "./format.js"
+import { resultElement } from "./result.js"
 
-/** @typedef {import("./types.js").Job} Job */
-/** @typedef {import("./types.js").Refusal} Refusal */
+/** @import { Cards } from "./cards.js" */
+/** @import { Feed } from "./feed.js" */
+/** @import { Job, Refusal, Status } from "./types.js" */
 
+const HOME = new URL("..", import.meta.url).href // the server that this module comes from
 const TICK_MS = 1000
-const HIDDEN_FRAME_MS = 1000 // a hidden page gets no animation frames, but its title is still read
 const TRANSPORTS = { websocket: "WebSocket", sse: "Server-Sent Events", reconnecting: "reconnecting…", idle: "" }
 
-export const feed = new Feed()
-
-/** @type {Map<string, Job>} the newest snapshots that are not on the page yet */
-const unseen = new Map()
-
-/** @type {number} how far this computer's clock is ahead of the server's, in ms; at most the delay of the fastest news */
-let clockAheadMs = Date.now() - Date.parse(document.querySelector("meta[name=now]")?.getAttribute("content") ?? "")
-
-class JobProgress extends HTMLElement {
+export class JobProgress extends HTMLElement {
   #revision = 0
   #cancelling = false
+  /** @type {Job | null} none until there is news of it: the server's markup is right */
+  #newest = null
+  /** @type {Feed | null} */
+  #feed = null
+  /** @type {Cards | null} none unless there is news to come */
+  #cards = null
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #ticking
 
@@ -27,16 +29,12 @@ class JobProgress extends HTMLElement {
     this.#revision ||= Number(this.dataset.revision)
     this.addEventListener("submit", this)
     this.addEventListener("click", this)
-    this.showTransport()
-    if (this.finished) return
-
-    this.#ticking ??= setInterval(() => this.#tick(), TICK_MS)
-    feed.watch(this.job, this.#revision)
+    this.addEventListener("toggle", this, { capture: true }) // it does not bubble
+    this.#join()
   }
 
   disconnectedCallback() {
-    this.#stopTicking()
-    feed.unwatch(this.job)
+    this.#leave()
   }
 
   get job() {
@@ -47,6 +45,18 @@ class JobProgress extends HTMLElement {
     return this.dataset.finished === "true"
   }
 
+  /** The feed that brings its news: its server's, unless another one is given. */
+  get feed() {
+    this.#feed ??= feedOf(new URL(this.getAttribute("server") ?? HOME, document.baseURI).href)
+    return this.#feed
+  }
+
+  set feed(feed) {
+    this.#leave()
+    this.#feed = feed
+    if (this.isConnected) this.#join()
+  }
+
   /** @param {Event} event */
   handleEvent(event) {
     const target = /** @type {HTMLElement} */ (event.target)
@@ -55,83 +65,85 @@ class JobProgress extends HTMLElement {
       event.preventDefault()
       this.#cancel()
     }
-    if (event.type === "click" && action === "pause") feed.pause(this.job)
-    if (event.type === "click" && action === "resume") feed.resume(this.job)
+    if (event.type === "click" && action === "pause") this.feed.pause(this.job)
+    if (event.type === "click" && action === "resume") this.feed.resume(this.job)
+    if (event.type === "toggle" || target.closest("summary")) this.#showSnapshot()
   }
 
   /** @param {Job} job */
   show(job) {
-    const isTheEnd = job.finished && this.dataset.finished !== "true"
+    const isTheEnd = job.finished && !this.finished
     if (job.revision <= this.#revision && !isTheEnd) return
 
     this.#revision = job.revision
-    this.setAttribute("job", job.job)
-    Object.assign(this.dataset, {
-      status: job.status,
-      finished: job.finished,
-      reachable: job.reachable,
-      revision: job.revision,
-      can: job.can.join(" "),
-      since: job.started_at ?? job.created_at,
-      until: job.finished_at ?? "",
-      observedAt: job.observed_at ?? "",
-    })
-    if (job.finished) this.#stopTicking()
+    this.#newest = job
+    this.#keep(job)
+    if (job.finished) this.#leave()
     if (!job.can.includes("cancel") || job.finished || job.status === "stopping") this.#cancelling = false
-
     this.#showProgress(job.progress)
-    this.#put("status", job.status)
-    this.#put("message", job.message ?? "")
-    this.#put("amount", amount(job))
-    this.#put("error", job.error?.message ?? "")
-    this.#put("refusal", "")
-    this.#showActions()
-    this.#showSnapshot(job)
-    if (job.result && this.#field("result")?.childElementCount === 0) this.#showResult(job.result)
+    this.#showTexts(job)
+    this.#showButtons()
+    this.#showResult(job)
+    if (this.#field("snapshot")?.closest("details")?.open !== false) this.#showSnapshot()
     this.showTransport()
     this.#tick()
     if (this.hasAttribute("title-shows-progress")) this.#showTitle(job)
-  }
-
-  /** What never changes in a job, for a card that was cloned from the template. @param {Job} job */
-  fill(job) {
-    const title = document.querySelector(`[data-backend="${CSS.escape(job.backend)}"]`)?.getAttribute("data-title")
-    for (const name of this.querySelectorAll("[data-field=backend]")) name.textContent = title ?? job.backend
-    this.#put("params", Object.entries(job.params).map(([name, value]) => `${name} ${text(value)}`).join(" · "))
-    this.querySelector("[data-field=backend]")?.setAttribute("href", `/jobs/${job.job}`)
-    this.querySelector("[data-action=cancel]")?.setAttribute("action", `/jobs/${job.job}/cancel`)
-    this.setAttribute("job", job.job)
-    this.show(job)
   }
 
   /** @param {Refusal} refusal */
   showRefusal(refusal) {
     this.#cancelling = false
     this.#put("refusal", refusal.error.message)
-    this.#showActions()
+    this.#showButtons()
   }
 
   showTransport() {
-    this.#put("transport", this.finished ? "" : TRANSPORTS[feed.transport])
+    this.#put("transport", this.#cards ? TRANSPORTS[this.#cards.transport] : "")
+  }
+
+  #join() {
+    if (this.job && !this.finished) {
+      this.#cards = cardsOf(this.feed)
+      this.#cards.add(this, this.#revision)
+      this.#ticking = setInterval(() => this.#tick(), TICK_MS)
+      this.#tick()
+    }
+    this.showTransport()
+  }
+
+  #leave() {
+    this.#cards?.remove(this)
+    this.#cards = null
+    clearInterval(this.#ticking)
+  }
+
+  // In the markup, as the server's card has it, for the style sheet and for the clock.
+  /** @param {Job} job */
+  #keep(job) {
+    Object.assign(this.dataset, {
+      status: job.status,
+      finished: job.finished,
+      reachable: job.reachable,
+      revision: job.revision,
+      can: job.can.join(" "),
+      since: startOf(job),
+      until: job.finished_at ?? "",
+      observedAt: job.observed_at ?? "",
+    })
   }
 
   #cancel() {
     this.#cancelling = true
     this.#put("refusal", "")
-    this.#showActions()
-    feed.cancel(this.job)
+    this.#showButtons()
+    this.feed.cancel(this.job)
   }
 
   #tick() {
-    const { since, until, observedAt } = this.dataset
-    const now = Date.now() - (Number.isNaN(clockAheadMs) ? 0 : clockAheadMs)
-    if (since) this.#put("elapsed", clock((until ? Date.parse(until) : now) - Date.parse(since)))
-    this.#put("silence", this.dataset.reachable === "false" && !this.finished ? silence(now, observedAt) : "")
-  }
-
-  #stopTicking() {
-    clearInterval(this.#ticking)
-    this.#ticking = undefined
+    const { since, until = "", observedAt = "", reachable } = this.dataset
+    const now = this.#cards?.clock.now() ?? Date.now()
+    if (since) this.#put("elapsed", elapsed(since, until, now))
+    this.#put("silence", silence({ reachable: reachable !== "false", finished: this.finished, observedAt }, now))
   }
 
   /** @param {number | null} progress */
@@ -139,37 +151,48 @@ class JobProgress extends HTMLElement {
     const bar = this.querySelector("progress")
     if (progress === null) bar?.removeAttribute("value")
     else bar?.setAttribute("value", String(progress))
-    this.#put("percent", progress === null ? "" : `${progress}%`)
+    this.#put("percent", percent(progress))
   }
 
-  #showActions() {
-    const { status = "", can = "" } = this.dataset
-    const allowed = can.split(" ")
-    const stopping = status === "stopping" || this.#cancelling
-    this.#reveal("[data-action=cancel]", !this.finished && (allowed.includes("cancel") || stopping))
-    this.#reveal("[data-action=pause]", allowed.includes("pause") && ["queued", "running"].includes(status) && !stopping)
-    this.#reveal("[data-action=resume]", allowed.includes("resume") && status === "paused" && !stopping)
+  /** @param {Job} job */
+  #showTexts(job) {
+    this.#put("status", job.status)
+    this.#put("message", job.message ?? "")
+    this.#put("amount", amount(job))
+    this.#put("error", job.error?.message ?? "")
+    this.#put("refusal", "")
+  }
+
+  #showButtons() {
+    const status = /** @type {Status} */ (this.dataset.status)
+    const can = this.dataset.can?.split(" ") ?? []
+    const shown = buttons({ status, finished: this.finished, can, cancelling: this.#cancelling })
+    for (const action of /** @type {const} */ (["cancel", "pause", "resume"])) {
+      this.querySelector(`[data-action=${action}]`)?.toggleAttribute("hidden", !shown[action])
+    }
 
     const stop = /** @type {HTMLButtonElement | null} */ (this.querySelector("[data-action=cancel] button"))
     if (stop === null) return
-    stop.disabled = stopping
-    stop.textContent = stopping ? "Stopping…" : "Stop"
-  }
-
-  /** @param {Record<string, unknown>} result */
-  #showResult(result) {
-    this.#field("result")?.replaceChildren(picture(result) ?? download(result) ?? details(result))
+    stop.disabled = shown.stopping
+    stop.textContent = shown.stopping ? "Stopping…" : "Stop"
   }
 
   /** @param {Job} job */
-  #showSnapshot(job) {
-    this.#put("snapshot", JSON.stringify(job, null, 2))
+  #showResult({ result }) {
+    const field = this.#field("result")
+    if (field === null || field.childElementCount > 0) return
+
+    const view = resultView(result)
+    if (view) field.append(resultElement(view))
+  }
+
+  #showSnapshot() {
+    if (this.#newest && this.#field("snapshot")) this.#put("snapshot", JSON.stringify(this.#newest, null, 2))
   }
 
   /** @param {Job} job */
-  #showTitle({ status, progress }) {
-    const news = status === "running" && progress !== null ? `${Math.floor(progress)}%` : status
-    document.title = `${news} · ${this.#field("backend")?.textContent} · ProgRock`
+  #showTitle(job) {
+    document.title = `${headline(job)} · ${this.#field("backend")?.textContent} · ProgRock`
   }
 
   /** @param {string} name */
@@ -180,138 +203,12 @@ class JobProgress extends HTMLElement {
   // Untouched when it stays the same, so that a screen reader hears changes only.
   /**
    * @param {string} name
-   * @param {string} value
+   * @param {string} text
    */
-  #put(name, value) {
+  #put(name, text) {
     const field = this.#field(name)
-    if (field && field.textContent !== value) field.textContent = value
-  }
-
-  /**
-   * @param {string} selector
-   * @param {boolean} shown
-   */
-  #reveal(selector, shown) {
-    this.querySelector(selector)?.toggleAttribute("hidden", !shown)
+    if (field && field.textContent !== text) field.textContent = text
   }
 }
-
-/** @param {Job} job */
-function amount({ done, total, unit }) {
-  if (done === null) return ""
-  return [number(done), ...(total === null ? [] : ["/", number(total)]), unit ?? ""].join(" ").trim()
-}
-
-/** @param {number} value */
-function number(value) {
-  return value.toLocaleString("en")
-}
-
-/** @param {number} elapsedMs */
-function clock(elapsedMs) {
-  const seconds = Math.max(0, Math.floor(elapsedMs / 1000))
-  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
-  if (parts[0] === 0) parts.shift()
-  return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":")
-}
-
-/**
- * @param {number} now
- * @param {string | undefined} observedAt
- */
-function silence(now, observedAt) {
-  if (!observedAt) return "not heard from yet"
-  return `not heard from for ${Math.max(1, Math.floor((now - Date.parse(observedAt)) / 1000))} s`
-}
-
-/** @param {unknown} value */
-function text(value) {
-  return typeof value === "object" ? JSON.stringify(value) : String(value)
-}
-
-/** @param {Record<string, unknown>} result */
-function picture({ url, content_type }) {
-  if (!address(url)?.startsWith("/") || !String(content_type).startsWith("image/")) return null
-
-  const link = element("a", { href: address(url) })
-  link.append(element("img", { src: address(url), alt: "What this job made", loading: "lazy" }))
-  return link
-}
-
-/** @param {Record<string, unknown>} result */
-function download({ url, content_type }) {
-  if (address(url) === null) return null
-
-  const link = element("a", { href: address(url), download: "", class: "download" })
-  link.textContent = content_type ? `Download the result (${content_type})` : "Download the result"
-  return link
-}
-
-/** @param {Record<string, unknown>} result */
-function details(result) {
-  const list = element("dl", {})
-  for (const [name, value] of Object.entries(result)) {
-    const term = element("dt", {})
-    const definition = element("dd", {})
-    term.textContent = name
-    definition.textContent = text(value)
-    list.append(term, definition)
-  }
-  return list
-}
-
-// A result comes from somebody else's service: nothing but a web address becomes a link.
-/** @param {unknown} url */
-function address(url) {
-  return typeof url === "string" && /^(\/(?!\/)|https?:\/\/)/.test(url) ? url : null
-}
-
-/**
- * @param {string} name
- * @param {Record<string, string | null>} attributes
- */
-function element(name, attributes) {
-  const made = document.createElement(name)
-  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value ?? "")
-  return made
-}
-
-/** @returns {NodeListOf<JobProgress>} */
-function cards() {
-  return document.querySelectorAll("job-progress")
-}
-
-function render() {
-  const news = new Map(unseen)
-  unseen.clear() // first, so that a card that cannot be shown stops no others later
-  for (const card of cards()) {
-    const job = news.get(card.job)
-    if (job) card.show(job)
-  }
-}
-
-feed.addEventListener("job", (event) => {
-  const job = /** @type {CustomEvent<Job>} */ (event).detail
-  if (unseen.size === 0) document.hidden ? setTimeout(render, HIDDEN_FRAME_MS) : requestAnimationFrame(render)
-  unseen.set(job.job, job)
-  if (job.observed_at) {
-    const sinceObservedMs = Date.now() - Date.parse(job.observed_at)
-    clockAheadMs = Number.isNaN(clockAheadMs) ? sinceObservedMs : Math.min(clockAheadMs, sinceObservedMs)
-  }
-})
-
-// An animation frame that was asked for just before the page was hidden comes when it is shown again.
-document.addEventListener("visibilitychange", render)
-
-feed.addEventListener("refused", (event) => {
-  const refusal = /** @type {CustomEvent<Refusal>} */ (event).detail
-  for (const card of cards()) if (card.job === refusal.job) card.showRefusal(refusal)
-})
-
-feed.addEventListener("transport", () => {
-  for (const card of cards()) card.showTransport()
-})
 
 customElements.define("job-progress", JobProgress)
-
-export { JobProgress }

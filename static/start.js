@@ -1,12 +1,13 @@
-// The start forms without a page load: asks for the job, puts its card on top of the list, and says what was refused.
+// The start forms without a page load: each asks for a job, puts its card on the list, and says what was refused.
 
-import { JobProgress } from "./job-progress.js"
+import { Api } from "./api.js"
+import { params } from "./form.js"
+import "./job-progress.js"
+import { insert } from "./list.js"
 
-/** @typedef {import("./types.js").Job} Job */
+const api = new Api()
 
-const OUT_OF_REACH = "ProgRock could not be reached. Try again."
-
-/** @type {WeakMap<HTMLFormElement, {body: string, key: string}>} one wish is one job, however often it has to be sent */
+/** @type {WeakMap<HTMLFormElement, {order: string, key: string}>} an order is one job, however often it is sent */
 const unanswered = new WeakMap()
 
 for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySelectorAll("form[data-backend]"))) {
@@ -18,7 +19,7 @@ for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySel
 
 // Going back may show the page as it was, without the jobs that have been started on it.
 const [navigation] = /** @type {PerformanceNavigationTiming[]} */ (performance.getEntriesByType("navigation"))
-if (navigation.type === "back_forward") insertMissing()
+if (navigation?.type === "back_forward") insertMissing()
 
 /** @param {HTMLFormElement} form */
 async function start(form) {
@@ -26,84 +27,37 @@ async function start(form) {
   if (button.ariaBusy === "true") return
 
   button.ariaBusy = "true"
-  const { job, refusal } = await submit(form)
+  const answer = await submit(form)
   button.ariaBusy = "false"
-  say(form, "refusal", refusal ?? "")
-  say(form, "announcement", job ? `${form.dataset.title} has started.` : "")
-  if (job) insert(job)
+  say(form, "refusal", answer.ok ? "" : answer.error.message)
+  say(form, "announcement", answer.ok ? `${form.dataset.title} has started.` : "")
+  if (answer.ok) insert(answer.body)
 }
 
-/**
- * @param {HTMLFormElement} form
- * @returns {Promise<{job?: Job, refusal?: string}>}
- */
+/** @param {HTMLFormElement} form */
 async function submit(form) {
-  const body = JSON.stringify({ backend: form.dataset.backend, params: params(form) })
-  const key = keyFor(form, body)
-  try {
-    const response = await fetch("/jobs", {
-      method: "POST",
-      headers: { Accept: "application/json", "Content-Type": "application/json", "Idempotency-Key": key },
-      body,
-    })
-    if (response.status < 500) unanswered.delete(form)
-    const answer = await response.json()
-    return response.ok ? { job: answer } : { refusal: answer.detail ?? answer.title }
-  } catch {
-    return { refusal: OUT_OF_REACH }
-  }
+  const order = { backend: form.dataset.backend, params: params(form) }
+  const answer = await api.start(order, keyFor(form, JSON.stringify(order)))
+  const isAnswered = answer.status > 0 && answer.status < 500
+  if (isAnswered) unanswered.delete(form)
+  return answer
 }
 
 /**
  * @param {HTMLFormElement} form
- * @param {string} body
+ * @param {string} order
  */
-function keyFor(form, body) {
+function keyFor(form, order) {
   const before = unanswered.get(form)
-  // Not crypto.randomUUID, which is missing where the page comes over plain HTTP.
-  const key = before?.body === body ? before.key : crypto.getRandomValues(new Uint32Array(4)).join("-")
-  unanswered.set(form, { body, key })
+  // Not crypto.randomUUID, which is missing if the page comes over plain HTTP.
+  const key = before?.order === order ? before.key : crypto.getRandomValues(new Uint32Array(4)).join("-")
+  unanswered.set(form, { order, key })
   return key
 }
 
-/**
- * What is left empty is left out, so that the recipe's own default applies.
- * @param {HTMLFormElement} form
- */
-function params(form) {
-  const fields = /** @type {(HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement)[]} */ (
-    [...form.querySelectorAll("[data-type]")]
-  )
-  return Object.fromEntries(fields.map((field) => [field.name, value(field)]).filter(([, given]) => given !== ""))
-}
-
-/** @param {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} field */
-function value(field) {
-  if (field instanceof HTMLInputElement && field.type === "checkbox" && !field.checked) {
-    return field.dataset.default === "true" ? false : ""
-  }
-  if (field.value === "") return ""
-  if (field.dataset.type === "integer" || field.dataset.type === "number") return Number(field.value)
-  if (field.dataset.type === "boolean") return field.value === "true"
-  return field.value
-}
-
 async function insertMissing() {
-  const response = await fetch("/jobs", { headers: { Accept: "application/json" } })
-  const { jobs = [] } = await response.json()
-  for (const job of jobs.reverse()) insert(job)
-}
-
-/** @param {Job} job */
-function insert(job) {
-  const list = /** @type {HTMLElement} */ (document.querySelector("#jobs"))
-  if (list.querySelector(`job-progress[job="${CSS.escape(job.job)}"]`)) return
-
-  const template = /** @type {HTMLTemplateElement} */ (document.querySelector("#job-card"))
-  const item = document.importNode(template.content, true)
-  const card = /** @type {JobProgress} */ (item.querySelector("job-progress"))
-  card.fill(job)
-  list.prepend(item)
+  const answer = await api.list()
+  if (answer.ok) for (const job of answer.body.jobs.reverse()) insert(job)
 }
 
 /**

@@ -34,6 +34,12 @@
  */
 
 /**
+ * @typedef {{kind: "picture", href: string}
+ *   | {kind: "download", href: string, label: string}
+ *   | {kind: "values", rows: [name: string, value: string][]}} ResultView
+ */
+
+/**
  * A request that was refused, or that did not get through.
  * @typedef {object} Refusal
  * @property {string} [job]
@@ -53,7 +59,7 @@
  * @property {string} [job]
  */
 
-/** @typedef {Map<string, number>} Wanted the jobs that are watched, each with the newest revision that was seen of it */
+/** @typedef {Map<string, number>} Wanted the watched jobs, each with the newest revision seen of it */
 
 /**
  * What an answer of the HTTP API comes to; `status` is 0 if there was none.

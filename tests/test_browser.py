@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from dev.processes import Stack
+from dev.processes import ROOT, Stack
 
 from . import proxies
 from .conftest import missing
@@ -32,6 +33,7 @@ QUIET = [
     "--disable-sync",
 ]
 PATIENCE_MS = 20_000
+CASES = json.loads((ROOT / "tests/static/display_cases.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -241,3 +243,84 @@ def test_the_page_asks_nobody_else_for_anything(page: Page, stack: Stack) -> Non
     expect(field(page, "status")).to_have_text("succeeded", timeout=PATIENCE_MS)
     foreign = [url for url in asked if not url.startswith((stack.url, "data:"))]
     assert foreign == []
+
+
+@pytest.fixture
+def cards(page: Page) -> Page:
+    """The start page, with what tests of single cards need."""
+    page.add_init_script(path=ROOT / "tests/static/cards_in_browser.js")
+    page.goto("/")
+    return page
+
+
+def test_a_card_without_a_job_is_not_watched(cards: Page) -> None:
+    asked = cards.evaluate("""() => {
+      const feed = new NotingFeed()
+      document.body.append(cardOf(feed, ""), cardOf(feed, "anna"))
+      return feed.asked
+    }""")
+
+    assert asked == [["watch", "anna"]]
+
+
+def test_a_job_is_watched_until_its_last_card_leaves(cards: Page) -> None:
+    asked = cards.evaluate("""() => {
+      const feed = new NotingFeed()
+      const [one, other] = [cardOf(feed, "anna"), cardOf(feed, "anna")]
+      document.body.append(one, other)
+      one.remove()
+      feed.asked.push("one has left")
+      other.remove()
+      return feed.asked
+    }""")
+
+    watched = [["watch", "anna"], ["watch", "anna"]]
+    assert asked == [*watched, "one has left", ["unwatch", "anna"]]
+
+
+def test_a_card_that_is_given_another_feed_listens_to_that_one(cards: Page) -> None:
+    before, after, first, second = cards.evaluate(
+        """async (job) => {
+          const [before, after] = [new NotingFeed(), new NotingFeed()]
+          const card = cardOf(before, "anna")
+          document.body.append(card)
+          card.feed = after
+          await before.tell({ ...job, message: "of the first" })
+          const first = textOf(card, "message")
+          await after.tell({ ...job, message: "of the second" })
+          return [before.asked, after.asked, first, textOf(card, "message")]
+        }""",
+        CASES["base"],
+    )
+
+    assert before == [["watch", "anna"], ["unwatch", "anna"]]
+    assert after == [["watch", "anna"]]
+    assert (first, second) == ("", "of the second")
+
+
+def test_the_snapshot_is_written_only_while_it_can_be_seen(cards: Page) -> None:
+    cards.evaluate(
+        """(job) => {
+          const feed = new NotingFeed()
+          const card = cardOf(feed, "anna")
+          card.insertAdjacentHTML("beforeend", `<details>
+            <summary>Snapshot</summary><pre data-field="snapshot">{}</pre>
+          </details>`)
+          document.querySelector("main").prepend(card)
+          globalThis.tell = async (message, revision) => {
+            await feed.tell({ ...job, message, revision })
+            return textOf(card, "snapshot")
+          }
+        }""",
+        CASES["base"],
+    )
+    summary = cards.get_by_text("Snapshot", exact=True)
+
+    assert cards.evaluate("tell('unseen', 4)") == "{}"
+    summary.click()
+    assert '"message": "unseen"' in cards.locator("pre").inner_text()
+    assert '"message": "seen"' in cards.evaluate("tell('seen', 5)")
+    summary.click()
+    assert '"message": "seen"' in cards.evaluate("tell('unseen again', 6)")
+    cards.locator("details").evaluate("details => { details.open = true }")
+    expect(cards.locator("pre")).to_contain_text('"message": "unseen again"')

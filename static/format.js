@@ -1,0 +1,104 @@
+// How a job is written for people: pure functions, no DOM.
+
+/** @import { Job, ResultView, Status } from "./types.js" */
+
+const NUMBER = new Intl.NumberFormat("en")
+
+/** @param {Pick<Job, "done" | "total" | "unit">} job */
+export function amount({ done, total, unit }) {
+  if (done === null) return ""
+  return [NUMBER.format(done), ...(total === null ? [] : ["/", NUMBER.format(total)]), unit ?? ""].join(" ").trim()
+}
+
+/** @param {number | null} progress */
+export function percent(progress) {
+  return progress === null ? "" : `${progress}%`
+}
+
+/**
+ * What a title says of a job.
+ * @param {Pick<Job, "status" | "progress">} job
+ */
+export function headline({ status, progress }) {
+  return status === "running" && progress !== null ? `${Math.floor(progress)}%` : status
+}
+
+/**
+ * Since when a job's time counts.
+ * @param {Pick<Job, "created_at" | "started_at">} job
+ */
+export function startOf({ created_at, started_at }) {
+  return started_at ?? created_at
+}
+
+/**
+ * How long a job has taken, or took: `0:07`, `12:34`, `1:02:03`.
+ * @param {string} since
+ * @param {string | null} until none if it has not ended
+ * @param {number} now
+ */
+export function elapsed(since, until, now) {
+  const elapsedMs = (until ? Date.parse(until) : now) - Date.parse(since)
+  const seconds = Math.max(0, Math.floor(elapsedMs / 1000))
+  const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+  if (parts[0] === 0) parts.shift()
+  return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":")
+}
+
+/**
+ * For how long a backend that cannot be reached has not been heard.
+ * @param {{reachable: boolean, finished: boolean, observedAt: string | null}} job
+ * @param {number} now
+ */
+export function silence({ reachable, finished, observedAt }, now) {
+  if (reachable || finished) return ""
+  if (!observedAt) return "not heard from yet"
+  return `not heard from for ${Math.max(1, Math.floor((now - Date.parse(observedAt)) / 1000))} s`
+}
+
+/** @param {Record<string, unknown>} params */
+export function parameters(params) {
+  return Object.entries(params)
+    .map(([name, value]) => `${name} ${text(value)}`)
+    .join(" · ")
+}
+
+/**
+ * Which buttons a job has. Between a stop and its answer the page knows more than the job.
+ * @param {{status: Status, finished: boolean, can: string[], cancelling?: boolean}} job
+ */
+export function buttons({ status, finished, can, cancelling = false }) {
+  const stopping = status === "stopping" || cancelling
+  return {
+    cancel: !finished && (can.includes("cancel") || stopping),
+    pause: can.includes("pause") && ["queued", "running"].includes(status) && !stopping,
+    resume: can.includes("resume") && status === "paused" && !stopping,
+    stopping,
+  }
+}
+
+/**
+ * What a result looks like: a picture or a file if it has an address, otherwise its values.
+ * @param {Job["result"]} result
+ * @returns {ResultView | null}
+ */
+export function resultView(result) {
+  if (result === null) return null
+
+  const href = address(result.url)
+  const type = result.content_type ? String(result.content_type) : ""
+  if (href?.startsWith("/") && type.startsWith("image/")) return { kind: "picture", href }
+  if (href) return { kind: "download", href, label: `Download the result${type && ` (${type})`}` }
+  return { kind: "values", rows: Object.entries(result).map(([name, value]) => [name, text(value)]) }
+}
+
+// A result comes from somebody else's service: only a web address becomes a link.
+/** @param {unknown} url */
+function address(url) {
+  return typeof url === "string" && /^(\/(?!\/)|https?:\/\/)/.test(url) ? url : null
+}
+
+/** @param {unknown} value */
+function text(value) {
+  return typeof value === "object" ? JSON.stringify(value) : String(value)
+}

@@ -1,0 +1,60 @@
+// For tests of the element in a browser: a feed that notes what it is asked for, cards of it, and how one reads a card.
+
+class NotingFeed extends EventTarget {
+  transport = "idle"
+  asked = []
+
+  watch(job) {
+    this.asked.push(["watch", job])
+  }
+
+  unwatch(job) {
+    this.asked.push(["unwatch", job])
+  }
+
+  // Resolved when the cards have shown it.
+  tell(job) {
+    this.dispatchEvent(new CustomEvent("job", { detail: job }))
+    return new Promise((resolve) => requestAnimationFrame(resolve))
+  }
+}
+
+function cardOf(feed, job) {
+  const template = document.querySelector("#job-card").content
+  const card = document.importNode(template, true).querySelector("job-progress")
+  card.feed = feed
+  card.setAttribute("job", job)
+  return card
+}
+
+function textOf(card, field) {
+  return card.querySelector(`[data-field=${field}]`).textContent
+}
+
+function readingOf(card) {
+  const texts = ["status", "message", "error", "amount", "percent", "elapsed", "silence"]
+  const buttons = [...card.querySelectorAll("[data-action]:not([hidden])")]
+  return {
+    ...Object.fromEntries(texts.map((field) => [field, textOf(card, field)])),
+    bar: card.querySelector("progress").getAttribute("value"),
+    buttons: buttons.map((button) => button.dataset.action).sort(),
+    stopping: card.querySelector("[data-action=cancel] button").disabled,
+    result: resultOf(card.querySelector("[data-field=result]").firstElementChild),
+  }
+}
+
+function resultOf(element) {
+  if (element === null) return null
+  if (element.matches("dl")) return { kind: "values", rows: rowsOf(element) }
+
+  const href = element.getAttribute("href")
+  const image = element.querySelector("img")
+  if (image?.getAttribute("src") === href) return { kind: "picture", href }
+  return { kind: "download", href, label: element.textContent }
+}
+
+function rowsOf(list) {
+  return [...list.querySelectorAll("dt")].map((term) => [term.textContent, term.nextElementSibling.textContent])
+}
+
+Object.assign(globalThis, { NotingFeed, cardOf, textOf, readingOf })
