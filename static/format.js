@@ -1,4 +1,4 @@
-// How a job is written for people: pure functions, no DOM.
+// How a job is written for people: pure functions, no DOM. The server's templates follow the same table of cases.
 
 /** @import { Job, ResultView, Status } from "./types.js" */
 
@@ -83,19 +83,20 @@ export function buttons({ status, finished, can, cancelling = false }) {
  * @returns {ResultView | null}
  */
 export function resultView(result) {
-  if (result === null) return null
+  if (result === null || Object.keys(result).length === 0) return null
 
   const href = address(result.url)
-  const type = result.content_type ? String(result.content_type) : ""
+  const type = typeof result.content_type === "string" ? result.content_type : ""
   if (href?.startsWith("/") && type.startsWith("image/")) return { kind: "picture", href }
   if (href) return { kind: "download", href, label: `Download the result${type && ` (${type})`}` }
   return { kind: "values", rows: Object.entries(result).map(([name, value]) => [name, text(value)]) }
 }
 
-// A result comes from somebody else's service: only a web address becomes a link.
+// A result comes from somebody else's service: only a web address becomes a link. A browser reads a backslash as a
+// slash and leaves out a line break, so that either can turn a path into another server's address.
 /** @param {unknown} url */
 function address(url) {
-  return typeof url === "string" && /^(\/(?!\/)|https?:\/\/)/.test(url) ? url : null
+  return typeof url === "string" && /^(\/(?!\/)|https?:\/\/)[^\\\x00-\x1f]*$/.test(url) ? url : null
 }
 
 /** @param {unknown} value */

@@ -324,3 +324,19 @@ def test_the_snapshot_is_written_only_while_it_can_be_seen(cards: Page) -> None:
     assert '"message": "seen"' in cards.evaluate("tell('unseen again', 6)")
     cards.locator("details").evaluate("details => { details.open = true }")
     expect(cards.locator("pre")).to_contain_text('"message": "unseen again"')
+
+
+def test_a_card_shows_a_job_as_the_pages_do(cards: Page) -> None:
+    cards.clock.set_fixed_time(CASES["now"])
+    shown = cards.evaluate(
+        """(jobs) => jobs.map((job) => {
+          const card = cardOf(new NotingFeed(), job.job)
+          card.show(job)
+          return readingOf(card)
+        })""",
+        [{**CASES["base"], **case["job"]} for case in CASES["cases"]],
+    )
+
+    for case, reading in zip(CASES["cases"], shown, strict=True):
+        wanted = {key: case["shows"][key] for key in case["shows"].keys() & reading}
+        assert {key: reading[key] for key in wanted} == wanted, case["name"]

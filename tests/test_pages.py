@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+from html.parser import HTMLParser
+from operator import itemgetter
+from typing import Any
 
 import pytest
+from quart import render_template_string
 from quart.testing import QuartClient as _Client
 
 from actors.store import Store
+from dev.processes import ROOT
+from web import create_app
+from web.pages import read
 
 from . import jobs
 from .jobs import ALICE, BOB
@@ -143,3 +151,89 @@ async def test_another_sites_form_is_refused(client: _Client) -> None:
     answer = await client.post("/start", form={"backend": "counter"}, headers=headers)
 
     assert answer.status_code == 403
+
+
+class Card(HTMLParser):
+    """A card as one reads it: its texts, its bar, its buttons and its result."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self.bar: str | None = None
+        self.buttons: list[str] = []
+        self.stopping = False
+        self._result: list[tuple[str, dict[str, str | None]]] = []
+        self._texts: list[str] = []
+        self._field = ""
+        self.feed(html)
+
+    def handle_starttag(
+        self, tag: str, attributes: list[tuple[str, str | None]]
+    ) -> None:
+        given = dict(attributes)
+        action = given.get("data-action")
+        if name := given.get("data-field"):
+            self._field = name
+            self.fields[name] = ""
+        elif self._field == "result":
+            self._result.append((tag, given))
+            self._texts.append("")
+        if tag == "progress":
+            self.bar = given.get("value")
+        if action and "hidden" not in given:
+            self.buttons.append(action)
+        self.stopping |= tag == "button" and "disabled" in given
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("p", "span", "div", "pre"):
+            self._field = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._field == "result" and self._texts:
+            self._texts[-1] += data
+        elif self._field:
+            self.fields[self._field] += data
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        if not self._result:
+            return None
+        tag, given = self._result[0]
+        if tag == "dl":
+            texts = self._texts[1:]
+            rows = [list(row) for row in zip(texts[::2], texts[1::2], strict=True)]
+            return {"kind": "values", "rows": rows}
+        if len(self._result) == 1:
+            label = self._texts[0]
+            return {"kind": "download", "href": given["href"], "label": label}
+        picture, source = self._result[1]
+        assert (picture, source["src"]) == ("img", given["href"])
+        return {"kind": "picture", "href": given["href"]}
+
+
+CASES = json.loads((ROOT / "tests/static/display_cases.json").read_text())
+
+
+@pytest.mark.parametrize("case", CASES["cases"], ids=itemgetter("name"))
+async def test_a_page_shows_a_job_as_the_scripts_do(case: dict[str, Any]) -> None:
+    job = read(json.dumps({**CASES["base"], **case["job"]}).encode())
+    async with create_app().app_context():
+        html = await render_template_string(
+            "{% from '_job.html' import card, headline %}"
+            "{{ headline(job) }}\n{{ card(job, [], now, page=true) }}",
+            job=job,
+            now=CASES["now"],
+        )
+    headline, _, card = html.partition("\n")
+    shown = Card(card)
+
+    readings = {
+        **shown.fields,
+        "headline": headline,
+        "bar": shown.bar,
+        "buttons": sorted(shown.buttons),
+        "stopping": shown.stopping,
+        "result": shown.result,
+        "snapshot": shown.fields["snapshot"].split("\n"),
+    }
+    assert {key: readings[key] for key in case["shows"]} == case["shows"]
