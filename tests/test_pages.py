@@ -113,6 +113,25 @@ async def test_nothing_on_a_page_needs_a_laxer_policy(
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=", html)
 
 
+def imported(module: str) -> set[str]:
+    """All modules that a script's module imports, and those that they import."""
+    source = (ROOT / "static" / module).read_text()
+    names = set(re.findall(r'^import[^"]*"\./([\w-]+\.js)"$', source, re.MULTILINE))
+    return names.union(*(imported(name) for name in names))
+
+
+async def test_a_page_asks_for_all_of_its_modules_at_once(
+    client: _Client, store: Store
+) -> None:
+    job = (await jobs.add(store)).job
+
+    for path, script in (("/", "start.js"), (f"/jobs/{job}", "job-progress.js")):
+        html = await page(client, path)
+        assert f'<script type="module" src="/static/{script}">' in html
+        preloaded = re.findall(r'<link rel="modulepreload" href="/static/(.*)">', html)
+        assert sorted(preloaded) == sorted(imported(script))
+
+
 async def test_a_form_for_no_backend_is_refused(client: _Client) -> None:
     answer = await client.post("/start", form={"backend": "x"}, headers=ALICE)
 
