@@ -47,7 +47,7 @@ export class Fallback {
     this.#attempt = 0
   }
 
-  /** What failed while the network was gone says nothing about sockets. */
+  /** Failures while the network was gone say nothing about sockets. */
   networkReturned() {
     this.#attempt = 0
     this.#failedSockets = 0

@@ -53,7 +53,7 @@ export class Feed extends EventTarget {
 
   /**
    * @param {string} job
-   * @param {number} [revision] what the page shows already
+   * @param {number} [revision] that the page shows already
    */
   watch(job, revision = 0) {
     this.#revisions.set(job, Math.max(revision, this.#revision(job)))

@@ -1,4 +1,4 @@
-// What a start form says, as the parameters of a recipe.
+// Reads a start form as the parameters of a recipe.
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 

@@ -16,7 +16,7 @@ export function percent(progress) {
 }
 
 /**
- * What a title says of a job.
+ * A job in the shortest form, for a title.
  * @param {Pick<Job, "status" | "progress">} job
  */
 export function headline({ status, progress }) {
@@ -64,7 +64,7 @@ export function parameters(params) {
 }
 
 /**
- * Which buttons a job has. Between a stop and its answer the page knows more than the job.
+ * The buttons that a job has. Between a stop and its answer the page knows more than the job.
  * @param {{status: Status, finished: boolean, can: string[], cancelling?: boolean}} job
  */
 export function buttons({ status, finished, can, cancelling = false }) {
@@ -78,7 +78,7 @@ export function buttons({ status, finished, can, cancelling = false }) {
 }
 
 /**
- * What a result looks like: a picture or a file if it has an address, otherwise its values.
+ * The form of a result: a picture or a file if it has an address, otherwise its values.
  * @param {Job["result"]} result
  * @returns {ResultView | null}
  */

@@ -1,4 +1,4 @@
-// What a job made, as elements: a picture, a download, or a list of values.
+// A job's result as elements: a picture, a download, or a list of values.
 
 /** @import { ResultView } from "./types.js" */
 

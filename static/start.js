@@ -1,4 +1,4 @@
-// The start forms without a page load: each asks for a job, puts its card on the list, and says what was refused.
+// The start forms without a page load: each asks for a job, puts its card on the list, and says why it was refused.
 
 import { Api } from "./api.js"
 import { params } from "./form.js"

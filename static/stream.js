@@ -133,7 +133,7 @@ export class Stream {
   }
 
   // An EventSource keeps the status of a refusal to itself, so the jobs are asked for at their own addresses. If no
-  // stream at all gets through, this is also what keeps the page moving.
+  // stream at all gets through, this also keeps the page moving.
   /** @param {Kind} kind */
   #failed(kind) {
     this.#fallback.failed(kind)

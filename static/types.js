@@ -62,13 +62,13 @@
 /** @typedef {Map<string, number>} Wanted the watched jobs, each with the newest revision seen of it */
 
 /**
- * What an answer of the HTTP API comes to; `status` is 0 if there was none.
+ * An answer of the HTTP API; `status` is 0 if there was none.
  * @template Body
  * @typedef {{ok: true, status: number, body: Body} | {ok: false, status: number, error: Failure}} Answer
  */
 
 /**
- * What a stream asks its feed, and what it brings.
+ * The feed, as a stream sees it.
  * @typedef {object} Reader
  * @property {() => Wanted} wanted
  * @property {(transport: Transport) => void} changed
@@ -78,7 +78,7 @@
  */
 
 /**
- * What a connection tells its owner. It tells nothing any more once it is closed.
+ * The stream, as its connection sees it. A connection that is closed tells it nothing any more.
  * @typedef {object} Owner
  * @property {(connection: Connection) => void} opened it works, or works again
  * @property {(connection: Connection) => void} retrying the browser is reconnecting it

@@ -30,7 +30,7 @@ export class SocketConnection extends Connection {
       if (!wanted.has(job) && this.send({ action: "unwatch", job })) this.asked.delete(job)
     }
     for (const [job, revision] of wanted) {
-      // JSON leaves out what is undefined.
+      // JSON leaves out undefined values.
       if (!this.asked.has(job) && this.send({ action: "watch", job, after: revision || undefined })) this.asked.add(job)
     }
     return true

@@ -1,4 +1,4 @@
-// For tests of the element in a browser: a feed that notes what it is asked for, cards of it, and how one reads a card.
+// For tests of the element in a browser: a feed that notes its requests, cards of it, and the reading of a card.
 
 class NotingFeed extends EventTarget {
   transport = "idle"

@@ -1,4 +1,4 @@
-// How the feed falls back to Server-Sent Events, and what it does with them.
+// How the feed falls back to Server-Sent Events, and how it uses them.
 
 import assert from "node:assert/strict"
 import { test } from "node:test"

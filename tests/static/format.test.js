@@ -1,4 +1,4 @@
-// What people read of a job: the same table of cases as the server's templates are tested with.
+// A job as people read it: the server's templates are tested with the same table of cases.
 
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"

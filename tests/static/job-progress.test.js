@@ -1,4 +1,4 @@
-// The element's module without a browser: what importing it does, and when the feed of a server is made.
+// The element's modules without a browser: importing them does nothing, and a server has one feed.
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
