@@ -1,18 +1,57 @@
-"""The door: what the outside may use. Importing it registers the actors, so that
-`dramatiq actors` is the worker."""
+"""The door: all that others may use. Importing it registers the actors, so that
+`dramatiq actors` is the worker; it reads no environment and opens nothing."""
 
+from .backends import Backend, BackendError, ResultFile
 from .backends.registry import Backends
 from .broker import broker
-from .commands import NotPossibleError, attend, cancel, submit
-from .job import Job, Status
-from .settings import settings
-from .worker.loop import Signals, ThreadWatch, WorkerProcess
+from .clock import now_ms, timestamp
+from .commands import NotPossibleError, attend, request, submit
+from .job import Job
+from .json_input import TooDeepError, parse_json
+from .libraries import rely_on, replace
+from .process import calm_garbage_collector
+from .recipes.params import ParamsError
+from .requests import Action
+from .settings import SettingError, Settings
+from .status import Status
+from .store import KeyReusedError, Store, TooManyJobsError
+from .store.redis import require as require_redis
+from .store.values import Snapshot, announced
+from .worker.loop import UvLoop, WorkerProcess
+from .worker.survival import Signals, ThreadWatch
 
-__all__ = ["Job", "NotPossibleError", "Status", "attend", "cancel", "submit"]
+__all__ = [
+    "Action",
+    "Backend",
+    "BackendError",
+    "Backends",
+    "Job",
+    "KeyReusedError",
+    "NotPossibleError",
+    "ParamsError",
+    "ResultFile",
+    "SettingError",
+    "Settings",
+    "Snapshot",
+    "Status",
+    "Store",
+    "TooDeepError",
+    "TooManyJobsError",
+    "announced",
+    "attend",
+    "calm_garbage_collector",
+    "connect_broker",
+    "now_ms",
+    "parse_json",
+    "rely_on",
+    "replace",
+    "request",
+    "require_redis",
+    "submit",
+    "timestamp",
+]
 
-for middleware in (
-    WorkerProcess(settings, Backends.read(settings)),
-    Signals(),
-    ThreadWatch(),
-):
+connect_broker = broker.connect
+
+for middleware in (UvLoop(), WorkerProcess(), Signals(), ThreadWatch()):
     broker.add_middleware(middleware)

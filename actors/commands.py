@@ -1,4 +1,4 @@
-"""What the outside may want: a new job, an end to one, a closer look at some."""
+"""The commands that others may give: start a job, ask something of it, watch jobs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .backends import Backend
-from .job import Job, timestamp
-from .messages import send_beats, send_cancel, send_start
-from .store import Store, now_ms
-from .store.values import Change
+from redis.exceptions import TimeoutError
+
+from actors.backends import Backend
+from actors.clock import now_ms, timestamp
+from actors.job import Job
+from actors.messages import send_beats, send_request, send_start
+from actors.requests import RULES, Action
+from actors.store import Store
+from actors.store.values import Change, StartKey
+
+MAX_TRIES = 20  # a worker may write a job between our read and our write
 
 
 class NotPossibleError(Exception):
-    """The job's backend does not offer this."""
+    """The job's backend does not offer the action, or the job's status forbids it."""
 
 
 async def submit(
@@ -23,49 +29,80 @@ async def submit(
     params: Mapping[str, Any],
     *,
     owner: str,
-    most_active: int = 0,
+    max_active: int = 0,
+    key: str | None = None,
 ) -> Job:
-    """Create a job and have it started.
+    """Create a job and have it started; the same `key` and owner give the same job.
 
-    Raises ParamsError, and TooManyJobsError where the owner has `most_active` (0: any).
+    Raises ParamsError, KeyReusedError if the key came with another start, and
+    TooManyJobsError if the owner has `max_active` active jobs (0: any number).
     """
-    checked = backend.check(params)
-    now = timestamp(now_ms())
-    job = Job(
-        job=secrets.token_urlsafe(16),
-        backend=backend.name,
-        can=backend.can,
-        params=checked,
-        created_at=now,
-        changed_at=now,
+    job = _new_job(backend, params)
+    job_id = await store.create(
+        job,
+        owner=owner,
+        max_active=max_active,
+        lane_size=backend.lane_size,
+        start_key=StartKey.of(key, backend.name, params) if key else None,
     )
-    await store.create(
-        job, owner=owner, most_active=most_active, lane_size=backend.lane_size
-    )
-    await send_start(job.job)
+    if job_id != job.job:
+        return await _load(store, job_id, owner)
+    await send_start(job_id)
     return job
 
 
-async def cancel(store: Store, job: str) -> Job:
-    """Have a job stopped; one that has ended stays so. Raises NotPossibleError."""
-    while True:
-        loaded = await store.load(job)
-        if loaded is None:
-            raise KeyError(job)
-        before = loaded[0]
-        stopping = before.stopping(now_ms())
-        if stopping is before:
+async def request(store: Store, job_id: str, action: Action, *, owner: str) -> Job:
+    """Ask for an action; asking again, or cancelling an ended job, changes nothing.
+
+    A request that was sent some seconds ago, and has not been settled, is sent again.
+    A pause of a job that is not started yet is sent after its start. Raises KeyError if
+    the owner has no such job, NotPossibleError, and TimeoutError of redis-py's.
+    """
+    for _ in range(MAX_TRIES):
+        before = await _load(store, job_id, owner)
+        now = now_ms()
+        is_cancelled_in_vain = before.finished and action is Action.CANCEL
+        if is_cancelled_in_vain or before.is_asked_for(action, now):
             return before
-        if "cancel" not in before.can:
-            raise NotPossibleError(f"A job of {before.backend} cannot be stopped.")
-        change = Change(before, stopping.revised())
+        _check_is_possible(before, action)
+        change = Change(before, before.asked(action, now).revised())
         outcomes, beats = await store.advance([change])
         if outcomes == [1]:
-            await send_cancel(job)
+            if before.started_at or action is Action.CANCEL:
+                await send_request(job_id)
             await send_beats(beats)
             return change.job
+    raise TimeoutError(f"Job {job_id} changes too fast.")
 
 
 async def attend(store: Store, jobs: Iterable[str]) -> None:
-    """Tell that these jobs are watched: they are polled faster for some seconds."""
+    """Note that these jobs are watched: they are polled faster for some seconds."""
     await send_beats(await store.attend(jobs))
+
+
+def _new_job(backend: Backend, params: Mapping[str, Any]) -> Job:
+    now = timestamp(now_ms())
+    return Job(
+        job=secrets.token_urlsafe(16),
+        backend=backend.name,
+        can=backend.can,
+        params=backend.check(params),
+        created_at=now,
+        changed_at=now,
+    )
+
+
+async def _load(store: Store, job_id: str, owner: str) -> Job:
+    job = await store.load(job_id, owner)
+    if job is None:
+        raise KeyError(job_id)
+    return job
+
+
+def _check_is_possible(job: Job, action: Action) -> None:
+    done = RULES[action].done
+    if not job.allows(action):
+        raise NotPossibleError(f"A job that is {job.status} cannot be {done}.")
+    is_repeated = job.request and job.request.is_open and job.request.action is action
+    if action not in job.can and not is_repeated:
+        raise NotPossibleError(f"A job of {job.backend} cannot be {done}.")

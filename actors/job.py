@@ -1,50 +1,24 @@
-"""What a job is, and how one becomes the next; no I/O and no clock of its own."""
+"""A job, and how its snapshot becomes the next; no I/O and no clock of its own."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from .backends import Report
-
-
-class Status(StrEnum):
-    """Where a job stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPING = "stopping"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def terminal(self) -> bool:
-        return self in _TERMINAL
-
-
-_TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Why a job failed: a code for programs, a plain sentence for people."""
-
-    code: str
-    message: str
+from actors.clock import timestamp
+from actors.limits import ASK_AGAIN_AFTER_MS
+from actors.report import Report
+from actors.requests import RULES, Action, Request, RequestState, settled
+from actors.status import Failure, Status
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """The snapshot of one job: what every stream and every answer carries.
+    """The snapshot of one job, which every stream and every answer carries.
 
-    Times are ISO 8601 in UTC with milliseconds. Each method that tells of an event
-    returns the job after it; a finished job always returns itself.
+    Times are ISO 8601 in UTC with milliseconds. A method that is named after an event
+    returns the job after that event; a finished job returns itself.
     """
 
     job: str
@@ -60,9 +34,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     reachable: bool = True
     can: tuple[str, ...] = ()
+    request: Request | None = None
     params: dict[str, Any] = {}
     result: dict[str, Any] | None = None
-    error: Problem | None = None
+    error: Failure | None = None
     created_at: str
     started_at: str | None = None
     observed_at: str | None = None
@@ -70,7 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str | None = None
 
     def started(self, now_ms: int) -> Job:
-        """The backend has taken the job on."""
+        """The backend has accepted the job."""
         if self.finished or self.started_at:
             return self
         return replace(
@@ -86,83 +61,119 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """The backend has answered."""
         if self.finished:
             return self
-        said = (
-            _next_status(self.status, report.status),
-            _highest(self.progress, report.percentage),
-            report.message,
-            _highest(self.done, report.done),
-            report.total,
-            report.unit,
-        )
-        status, progress, message, done, total, unit = said
         now = timestamp(now_ms)
         heard = replace(
             self,
-            status=status,
-            progress=progress,
-            message=message,
-            done=done,
-            total=total,
-            unit=unit,
+            status=self._next_status(report.status),
+            progress=_highest(self.progress, report.percentage),
+            message=report.message,
+            done=_highest(self.done, report.done),
+            total=report.total,
+            unit=report.unit,
+            request=settled(self.request, report.status),
             reachable=True,
             observed_at=now,
-            changed_at=self.changed_at if said == self._said() else now,
         )
+        said_nothing_new = replace(
+            self, request=heard.request, reachable=True, observed_at=now
+        )
+        if heard != said_nothing_new:
+            heard = replace(heard, changed_at=now)
         if heard.status.terminal:
-            return heard._ended(now_ms, heard._made(report), report.error)
+            return heard._ended(now_ms, report.result, report.error)
         return heard
 
     def missed(self) -> Job:
-        """The backend could not be reached, or did not make sense."""
+        """The backend could not be reached, or its answer could not be understood."""
         return self if self.finished else replace(self, reachable=False)
 
-    def stopping(self, now_ms: int) -> Job:
-        """Somebody wants it to stop."""
-        if self.finished or self.status is Status.STOPPING:
+    @property
+    def has_unsent_request(self) -> bool:
+        return self.request is not None and self.request.state is RequestState.ASKED
+
+    def allows(self, action: Action) -> bool:
+        """True if the action fits the status that the job has now."""
+        return self.status in RULES[action].allowed_in
+
+    def is_asked_for(self, action: Action, now_ms: int) -> bool:
+        """True if the action was asked for, and it is too early to ask again.
+
+        A request that has not been sent yet need not be asked again; one that was sent
+        may have been dropped by the backend.
+        """
+        request = self.request
+        if request is None or not request.is_open or request.action is not action:
+            return False
+        is_recent = request.asked_at > timestamp(now_ms - ASK_AGAIN_AFTER_MS)
+        return request.state is RequestState.ASKED or is_recent
+
+    def asked(self, action: Action, now_ms: int) -> Job:
+        """A viewer has asked for the action; asking again changes nothing."""
+        if self.finished or self.is_asked_for(action, now_ms):
+            return self
+        shown_as = RULES[action].shown_as
+        return replace(
+            self,
+            status=shown_as or self.status,
+            can=() if shown_as else self.can,
+            request=Request(action=action, asked_at=timestamp(now_ms)),
+            changed_at=timestamp(now_ms) if shown_as else self.changed_at,
+        )
+
+    def sent(self, request: Request) -> Job:
+        """The backend has taken the request; a newer request stays as it is."""
+        if self.finished or self.request != request:
+            return self
+        return replace(self, request=replace(request, state=RequestState.SENT))
+
+    def refused(self, request: Request, message: str, can: tuple[str, ...]) -> Job:
+        """The backend has refused the request: the job goes on, and may be asked again.
+
+        `can` is what its backend offers.
+        """
+        if self.finished or self.request != request:
             return self
         return replace(
-            self, status=Status.STOPPING, can=(), changed_at=timestamp(now_ms)
+            self,
+            status=Status.RUNNING if self.status is Status.STOPPING else self.status,
+            can=can,
+            request=replace(request, state=RequestState.REFUSED, message=message),
         )
 
     def cancelled(self, now_ms: int) -> Job:
-        """It has been stopped."""
-        return self._to_end(Status.CANCELLED, now_ms)
+        """The job has been stopped."""
+        if self.finished:
+            return self
+        request = settled(self.request, Status.CANCELLED)
+        stopped = replace(self, status=Status.CANCELLED, request=request)
+        return stopped._ended(now_ms, None, None)
 
     def failed(self, code: str, message: str, now_ms: int) -> Job:
-        """It cannot go on."""
-        return self._to_end(Status.FAILED, now_ms, Problem(code, message))
+        """The job cannot go on."""
+        if self.finished:
+            return self
+        request = settled(self.request, Status.FAILED)
+        failed = replace(self, status=Status.FAILED, request=request)
+        return failed._ended(now_ms, None, Failure(code, message))
 
     def revised(self) -> Job:
         """The same job as its next revision."""
         return replace(self, revision=self.revision + 1)
 
-    def says(self) -> tuple[object, ...]:
-        """What a viewer would see change."""
-        return (self._said(), self.reachable, self.started_at)
-
-    def _said(self) -> tuple[object, ...]:
-        """What the backend has said."""
-        return (
-            self.status,
-            self.progress,
-            self.message,
-            self.done,
-            self.total,
-            self.unit,
+    def differs_from(self, before: Job) -> bool:
+        """True if a viewer would see a difference, other than when it was observed."""
+        same_moment = replace(
+            before, revision=self.revision, observed_at=self.observed_at
         )
+        return self != same_moment
 
-    def _to_end(self, status: Status, now_ms: int, error: Problem | None = None) -> Job:
-        if self.finished:
-            return self
-        return replace(self, status=status)._ended(now_ms, None, error)
-
-    def _made(self, report: Report) -> dict[str, Any] | None:
-        if report.file is None:
-            return report.result
-        return {"url": f"/jobs/{self.job}/result", "content_type": report.file}
+    def _next_status(self, reported: Status) -> Status:
+        """A job that is being stopped runs on until its backend says that it ended."""
+        is_stopping = self.status is Status.STOPPING and not reported.terminal
+        return self.status if is_stopping or reported is Status.QUEUED else reported
 
     def _ended(
-        self, now_ms: int, result: dict[str, Any] | None, error: Problem | None
+        self, now_ms: int, result: dict[str, Any] | None, error: Failure | None
     ) -> Job:
         succeeded = self.status is Status.SUCCEEDED
         return replace(
@@ -176,19 +187,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             changed_at=timestamp(now_ms),
             finished_at=timestamp(now_ms),
         )
-
-
-@lru_cache(maxsize=64)  # the jobs of one batch are heard in the same few milliseconds
-def timestamp(now_ms: int) -> str:
-    """Return milliseconds since 1970 as ISO 8601, `2026-01-01T12:00:00.000Z`."""
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _next_status(now: Status, reported: Status) -> Status:
-    """A job that is being stopped runs on until its backend says that it ended."""
-    stopping = now is Status.STOPPING and not reported.terminal
-    return now if stopping or reported is Status.QUEUED else reported
 
 
 def _highest(before: float | None, after: float | None) -> float | None:

@@ -1,106 +1,94 @@
-"""The actors: start a job, poll a lane of jobs on every beat, cancel a job.
+"""The actors (start a job, poll a lane of jobs, pass a request on), and sending them.
 
-Each may run twice, late or never. The beat is a fencing token, a take is another, and
-what is lost is found again on the work list.
+Each may run twice, late or never. The beat's number is a fencing token, a lease's
+number is another, and a message that is lost is found again on the work list.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dramatiq
 from dramatiq.errors import BrokerConnectionError
 
-from .backends import Backend
-from .broker import broker
-from .store import Store
-from .store.redis import CALL_S
-from .store.values import Beat
-from .worker.calls import Rounds
+from actors.broker import broker
+from actors.store.redis import CALL_S
+from actors.store.values import Beat
+
+if TYPE_CHECKING:  # a process that only sends needs no worker
+    from actors.worker.calls import Calls
 
 logger = logging.getLogger(__name__)
 
-# Of their own: a broker that hangs must not hold what else is done in threads.
+# Threads only for sending: a broker that hangs must not block other work in threads.
 _senders = ThreadPoolExecutor(thread_name_prefix="send")
 
-
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """What the actors of one worker process work with."""
-
-    store: Store
-    backends: Mapping[str, Backend]
-    rounds: Rounds
+_calls: Calls | None = None
 
 
-_hands: Hands | None = None
+def work_with(calls: Calls | None) -> None:
+    """Give this process's actors the calls that they hand jobs to."""
+    global _calls
+    _calls = calls
 
 
-def install(hands: Hands | None) -> None:
-    """Give this process's actors what they work with."""
-    global _hands
-    _hands = hands
-
-
-def hands() -> Hands:
-    assert _hands is not None, "install() comes before the first message"
-    return _hands
+def calls() -> Calls:
+    assert _calls is not None, "work_with() comes before the first message"
+    return _calls
 
 
 @dramatiq.actor(broker=broker, queue_name="poll")
 async def poll(lane: str, beat: int) -> None:
-    """One beat of a lane: plan the next, then poll what is due."""
-    backend = hands().backends[lane.rpartition(":")[0]]
-    tick = await hands().store.tick(
-        lane,
-        beat,
-        interval_ms=backend.poll_interval_ms,
-        idle_interval_ms=backend.idle_interval_ms,
-    )
-    if tick is None:
+    """One beat of a lane: plan the next, then poll the jobs that are due."""
+    due = await calls().due(lane, beat)
+    if due is None:
         return
 
-    await send_beats([tick.next])
-    hands().rounds.see_to(tick.jobs, tick.now_ms)
+    await send_beats([due.next_beat])
+    calls().make(due.leases, due.redis_now_ms)
 
 
 @dramatiq.actor(broker=broker, queue_name="control", priority=1)
-async def start(job: str) -> None:
+async def start(job_id: str) -> None:
     """Start a new job on its backend."""
-    taken = await hands().store.claim(job, "start")
-    if taken:
-        hands().rounds.see_to([taken], taken.at_ms)
+    await _take(job_id, "start")
 
 
 @dramatiq.actor(broker=broker, queue_name="control", priority=1)
-async def cancel(job: str) -> None:
-    """Stop a job on its backend."""
-    taken = await hands().store.claim(job, "cancel")
-    if taken:
-        hands().rounds.see_to([taken], taken.at_ms)
+async def request(job_id: str) -> None:
+    """Pass a request on to the job's backend."""
+    await _take(job_id, "request")
 
 
 async def send_beats(beats: Iterable[Beat]) -> None:
-    """Enqueue polls; one that cannot be sent is missed by the watchdog, which will."""
+    """Enqueue polls.
+
+    If a beat cannot be sent, the watchdog notices the missing beat and sends it.
+    """
     await asyncio.gather(
-        *(_send(poll, beat.lane, beat.beat, delay_ms=beat.delay_ms) for beat in beats)
+        *(_send(poll, beat.lane, beat.number, delay_ms=beat.delay_ms) for beat in beats)
     )
 
 
-async def send_start(job: str) -> None:
-    """Enqueue a start; if it is lost the chain starts the job when its lease ends."""
-    await _send(start, job)
+async def send_start(job_id: str) -> None:
+    """Enqueue a start; if it is lost, the chain starts the job when its lease ends."""
+    await _send(start, job_id)
 
 
-async def send_cancel(job: str) -> None:
-    """Enqueue a cancel; if it is lost the next poll sends it."""
-    await _send(cancel, job)
+async def send_request(job_id: str) -> None:
+    """Enqueue a request; if it is lost, the next poll passes the request on."""
+    await _send(request, job_id)
+
+
+async def _take(job_id: str, purpose: Literal["start", "request"]) -> None:
+    lease = await calls().store.lease(job_id, purpose)
+    if lease:
+        calls().make([lease], lease.at_ms)
 
 
 async def _send(

@@ -1,4 +1,4 @@
-"""How Python's garbage collector is set for processes that live long."""
+"""How a process that lives long sets Python's garbage collector."""
 
 import gc
 
@@ -6,7 +6,7 @@ YOUNG_OBJECTS = 50_000
 
 
 def calm_garbage_collector() -> None:
-    """Look through what is loaded once, and at what is new less often.
+    """Freeze all that is loaded, and look at new objects less often.
 
     Each poll makes hundreds of short-lived objects, nearly all of which end with their
     last reference; at the default of 700 the collector took 15 % of a worker's CPU.

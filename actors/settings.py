@@ -1,6 +1,6 @@
-"""Every knob: read from the environment once, checked, frozen."""
+"""Every setting: read from the environment when a process starts, checked, frozen."""
 
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from redis.connection import parse_url
 from yarl import URL
 
+DEFAULT_PREFIX = "progrock"
 SHIPPED_RECIPES = Path(__file__).parent / "recipes" / "shipped"
 
 
@@ -17,7 +18,7 @@ class SettingError(SystemExit):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says; the README's table gives each its meaning."""
+    """All settings; `docs/settings.md` gives each its meaning."""
 
     development: bool
     port: int
@@ -34,6 +35,7 @@ class Settings:
     max_active_jobs: int
     limits: bool
     drain_s: int
+    key_prefix: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -64,6 +66,7 @@ class Settings:
             max_active_jobs=_integer(environ, "PROGROCK_MAX_ACTIVE_JOBS", 20, 1),
             limits=_choice(environ, "PROGROCK_LIMITS", ("on", "off")) == "on",
             drain_s=_integer(environ, "PROGROCK_DRAIN_S", 10, 1, 3600),
+            key_prefix=_prefix(environ, "PROGROCK_KEY_PREFIX"),
         )
 
 
@@ -116,6 +119,16 @@ def _secret_key(environ: Mapping[str, str]) -> str:
     return key
 
 
+def _prefix(environ: Mapping[str, str], name: str) -> str:
+    """Braces would put keys into one slot of a Redis Cluster, spaces break the feed."""
+    prefix = environ.get(name) or DEFAULT_PREFIX
+    if not re.fullmatch(r"[\w.:-]{1,64}", prefix, re.ASCII):
+        raise SettingError(
+            f"{name} must have up to 64 letters, digits and .:_-, not {prefix!r}."
+        )
+    return prefix
+
+
 def _folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
     folders = tuple(Path(part) for part in environ.get(name, "").split(":") if part)
     for folder in folders:
@@ -128,13 +141,13 @@ def _tokens(environ: Mapping[str, str], name: str) -> dict[str, str]:
     """Return the name behind each token."""
     names: dict[str, str] = {}
     for pair in filter(None, environ.get(name, "").split(",")):
-        who, colon, token = pair.strip().partition(":")
-        if not (who and colon and len(token) >= 16) or token in names:
+        owner, colon, token = pair.strip().partition(":")
+        if not (owner and colon and len(token) >= 16) or token in names:
             raise SettingError(
                 f"{name} must hold name:token pairs, separated by commas, "
                 "with different tokens of at least 16 characters."
             )
-        names[token] = who
+        names[token] = owner
     return names
 
 
@@ -150,12 +163,9 @@ def _origins(environ: Mapping[str, str], name: str) -> frozenset[str]:
 
 
 def _is_origin(text: str) -> bool:
-    """Whether a browser would write an origin so."""
+    """True if a browser would write an origin so."""
     try:
         url = URL(text)
         return url.scheme in ("http", "https") and text == str(url.origin())
     except ValueError:
         return False
-
-
-settings = Settings.read(os.environ)

@@ -19,8 +19,10 @@ import uvloop
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from actors.job import Job, Status, timestamp
-from actors.store import Store, now_ms
+from actors.clock import now_ms, timestamp
+from actors.job import Job
+from actors.status import Status
+from actors.store import Store
 from actors.store.redis import connect as connect_redis
 from actors.store.values import Change
 from dev.processes import WEB, Process, Stack, answers, wait_for
@@ -249,7 +251,7 @@ async def _jobs(server: Server, count: int) -> AsyncIterator[tuple[list[str], Pu
     store = Store(connect_redis(server.url), job_ttl_s=60, poll_interval_ms=200)
     jobs = [_job(number) for number in range(count)]
     for job in jobs:
-        await store.create(job, owner=OWNER, most_active=0, lane_size=1000)
+        await store.create(job, owner=OWNER, max_active=0, lane_size=1000)
 
     async def publish() -> None:
         changes = [Change(job, replace(job, message=stamp()).revised()) for job in jobs]

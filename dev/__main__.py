@@ -29,7 +29,7 @@ def main() -> None:
         environ = _environment(folder)
         manager = Manager()
         for name, command in parse_procfile(PROCFILE.read_text()).processes.items():
-            if name != "redis" or "REDIS_URL" not in os.environ:
+            if name != "redis" or not os.environ.get("REDIS_URL"):
                 manager.add_process(name, command, env=environ)
         url = f"http://127.0.0.1:{environ['PORT']}"
         threading.Thread(target=_announce, args=[url], daemon=True).start()

@@ -39,11 +39,13 @@ def worker(processes: int = 1) -> list[str]:
 class Process:
     """One command in a process group of its own, with its output."""
 
-    def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: list[str], environ: Mapping[str, str], cwd: Path = ROOT
+    ) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # end() does
         self.popen = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env={**_clean(), **environ},
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -119,9 +121,9 @@ class Stack:
         wait_for(lambda: answers(f"{self.url}/health/ready"), self.web)
         wait_for(lambda: "ready for action" in self.worker.log(), self.worker)
 
-    def start(self, command: list[str], **environ: str) -> Process:
+    def start(self, command: list[str], cwd: Path = ROOT, **environ: str) -> Process:
         """Start one command; the stack stops it at its own end."""
-        process = Process(command, {**self.environ, **environ})
+        process = Process(command, {**self.environ, **environ}, cwd)
         self._stack.callback(process.end)
         return process
 

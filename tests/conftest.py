@@ -1,41 +1,43 @@
-"""What tests share: a Redis of their own, a clean store, and the whole stack."""
+"""Shared by tests: a Redis of their own, a clean store, and the whole stack."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 import redis
+from quart import Quart
+from quart.testing import QuartClient
 
+from actors import Settings, Store
+from actors.store.redis import connect
+from dev.processes import Stack, running
 from dev.redis import embedded
+from web import create_app
 
-if TYPE_CHECKING:  # what these import reads the settings, for which it is too early
-    from quart import Quart
-    from quart.testing import QuartClient
+from .support.jobs import TOKENS
 
-    from actors.store import Store
-    from dev.processes import Stack
+pytest_plugins = ["tests.support.kitchen", "tests.support.oven"]
 
-    from .test_socket import Serving
+Serving = Callable[..., AbstractAsyncContextManager[Quart]]
 
 CI = "CI" in os.environ
 _ours = ExitStack()
 
 
 def missing(what: str) -> None:
-    """What a test needs is not there: an error in CI, a skip elsewhere."""
+    """Something that a test needs is not there: an error in CI, a skip elsewhere."""
     if CI:
         pytest.fail(f"{what} is missing.")
     pytest.skip(f"{what} is missing.")
 
 
 def pytest_configure() -> None:
-    """Have a Redis before anything is imported that reads the settings."""
+    """Have a Redis, of which the settings in the environment say where it is."""
     os.environ["PROGROCK_ENV"] = "development"
     hypothesis.settings.register_profile("patient", deadline=None)
     hypothesis.settings.load_profile("patient")
@@ -57,18 +59,14 @@ def redis_url() -> str:
 def clean_redis(redis_url: str) -> Iterator[redis.Redis]:
     """A client, after all of ours is gone from database 0."""
     with redis.Redis.from_url(redis_url) as client:
-        for pattern in ("progrock:*", "dramatiq:*"):
-            keys = list(client.scan_iter(pattern, count=1000))
-            if keys:
-                client.delete(*keys)
+        keys = list(client.scan_iter("progrock:*", count=1000))
+        if keys:
+            client.delete(*keys)
         yield client
 
 
 @pytest.fixture
 async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator[Store]:
-    from actors.store import Store
-    from actors.store.redis import connect
-
     store = Store(connect(redis_url), job_ttl_s=60, poll_interval_ms=200)
     yield store
     await store.close()
@@ -77,8 +75,6 @@ async def store(clean_redis: redis.Redis, redis_url: str) -> AsyncIterator[Store
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """All of ProgRock, as separate processes, for tests that leave it as it was."""
-    from dev.processes import running
-
     with embedded() as server, running(server.url, PROGROCK_LIMITS="off") as stack:
         yield stack
 
@@ -87,12 +83,9 @@ def stack() -> Iterator[Stack]:
 def serving(clean_redis: redis.Redis) -> Serving:
     """Serve the app in this process with some settings changed; no worker runs."""
 
-    from actors.settings import settings
-    from web import create_app
-
     @asynccontextmanager
     async def serving(**changes: object) -> AsyncIterator[Quart]:
-        app = create_app(replace(settings, **changes))
+        app = create_app(replace(Settings.read(os.environ), **changes))
         async with app.test_app():
             yield app
 
@@ -102,8 +95,6 @@ def serving(clean_redis: redis.Redis) -> Serving:
 @pytest.fixture
 async def app(serving: Serving) -> AsyncIterator[Quart]:
     """The app as it comes, but known to the tokens in `tests.jobs`."""
-    from .jobs import TOKENS
-
     async with serving(api_tokens=TOKENS) as app:
         yield app
 

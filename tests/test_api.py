@@ -4,253 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from quart import Quart, Response
+from quart import Quart
 from quart.testing import QuartClient as _Client
 
 from actors import Status
 from actors.store import Store
 
-from . import jobs
-from .jobs import ALICE, BOB
-
-Serving = Callable[..., AbstractAsyncContextManager[Quart]]
-
-ORDER = {"backend": "counter", "params": {"total": 5, "seconds": 1}}
-ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-FOREIGN = {"Origin": "https://elsewhere.example"}
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-NO_CANCEL = """
-title = "Unstoppable"
-url = "http://127.0.0.1:9"
-[start]
-request = "POST /things"
-ref.body = "id"
-[status]
-request = "GET /things/{ref}"
-state = "state"
-states.succeeded = ["done"]
-states.failed = ["failed"]
-"""
-
-
-async def problem(response: Response, status: int) -> dict[str, Any]:
-    """The problem that an answer is, after a look at its shape."""
-    assert response.status_code == status
-    assert response.content_type == "application/problem+json"
-    found: dict[str, Any] = await response.get_json(force=True)
-    assert found["status"] == status
-    assert found["title"]
-    assert found["detail"].endswith((".", "…"))
-    return found
-
-
-async def start(client: _Client, **headers: str) -> dict[str, Any]:
-    response = await client.post("/jobs", json=ORDER, headers=headers)
-    assert response.status_code == 202
-    job: dict[str, Any] = await response.get_json()
-    return job
-
-
-# Starting
-
-
-async def test_a_new_job_is_answered_with_its_snapshot(client: _Client) -> None:
-    response = await client.post("/jobs", json=ORDER)
-
-    job = await response.get_json()
-    assert response.status_code == 202
-    assert response.content_type == "application/json"
-    assert response.headers["Location"] == f"/jobs/{job['job']}"
-    assert response.headers["Retry-After"] == "1"
-    assert re.fullmatch(r"[\w-]{22,}", job["job"])
-    assert re.fullmatch(ISO_TIME, job["created_at"])
-    assert job == {
-        "job": job["job"],
-        "backend": "counter",
-        "status": "queued",
-        "revision": 1,
-        "progress": None,
-        "complete": False,
-        "finished": False,
-        "message": None,
-        "done": None,
-        "total": None,
-        "unit": None,
-        "reachable": True,
-        "can": ["cancel"],
-        "params": {"total": 5, "seconds": 1},
-        "result": None,
-        "error": None,
-        "created_at": job["created_at"],
-        "started_at": None,
-        "observed_at": None,
-        "changed_at": job["created_at"],
-        "finished_at": None,
-    }
-
-
-async def test_a_newcomer_is_given_a_cookie_that_scripts_cannot_read(
-    client: _Client,
-) -> None:
-    response = await client.post("/jobs", json=ORDER)
-
-    (cookie,) = response.headers.getlist("Set-Cookie")
-    attributes = {part.strip().partition("=")[0] for part in cookie.split(";")}
-    assert {"HttpOnly", "SameSite", "Max-Age", "Path"} <= attributes
-    assert "SameSite=Lax" in cookie
-    assert "Secure" not in attributes
-
-
-async def test_the_cookie_is_secure_where_the_browser_came_by_https(
-    client: _Client,
-) -> None:
-    response = await client.get("/jobs", headers={"X-Forwarded-Proto": "https"})
-
-    assert response.headers["Set-Cookie"].endswith("; Secure")
-
-
-async def test_a_known_visitor_is_given_no_other_cookie(client: _Client) -> None:
-    await client.get("/jobs")
-
-    assert "Set-Cookie" not in (await client.get("/jobs")).headers
-
-
-async def test_a_cookie_that_was_tampered_with_makes_a_newcomer(
-    client: _Client,
-) -> None:
-    job = await start(client)
-    client.set_cookie("localhost", "progrock", "somebody.else")
-
-    response = await client.get(f"/jobs/{job['job']}")
-
-    assert response.status_code == 404
-    assert "Set-Cookie" in response.headers
-
-
-async def test_defaults_are_filled_in(client: _Client) -> None:
-    response = await client.post("/jobs", json={"backend": "counter"})
-
-    assert (await response.get_json())["params"] == {"total": 100, "seconds": 10}
-
-
-async def test_no_backend_means_the_default_one(serving: Serving) -> None:
-    async with serving(default_backend="counter") as app:
-        response = await app.test_client().post("/jobs", json={})
-
-    assert (await response.get_json())["backend"] == "counter"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "{",
-        "nonsense",
-        '{"params":{"total":' + "[" * 20_000,
-        b'{"backend":"\xff"}',
-        '{"backend":"\\ud800"}',
-    ],
+from .support import jobs
+from .support.asking import (
+    BROWSER,
+    NO_CANCEL,
+    Serving,
+    problem,
+    start,
 )
-async def test_bad_json_is_refused(client: _Client, body: str | bytes) -> None:
-    response = await client.post(
-        "/jobs", data=body, headers={"Content-Type": "application/json"}
-    )
-
-    await problem(response, 400)
-
-
-@pytest.mark.parametrize("size", [64 * 1024 + 1, 2 * 1024 * 1024])
-async def test_a_body_over_64_kib_is_refused(client: _Client, size: int) -> None:
-    response = await client.post(
-        "/jobs", data=b" " * size, headers={"Content-Type": "application/json"}
-    )
-
-    assert "64 KiB" in (await problem(response, 413))["detail"]
-
-
-async def test_a_body_of_64_kib_is_read(client: _Client) -> None:
-    response = await client.post(
-        "/jobs",
-        data=b"{}" + b" " * (64 * 1024 - 2),
-        headers={"Content-Type": "application/json"},
-    )
-
-    assert response.status_code == 202
-
-
-@pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", ""]
-)
-async def test_what_is_not_json_is_refused(client: _Client, kind: str) -> None:
-    response = await client.post("/jobs", data="{}", headers={"Content-Type": kind})
-
-    await problem(response, 415)
-
-
-@pytest.mark.parametrize(
-    "order",
-    [
-        {"backend": "nonsense"},
-        {"backend": "counter", "params": {"total": 0}},
-        {"backend": "counter", "params": {"total": "5"}},
-        {"backend": "counter", "params": {"total": 10**30}},
-        {"backend": "counter", "params": {"unheard": 1}},
-        {"backend": "counter", "params": []},
-        {"backend": "counter", "params": None},
-        {"backend": 5},
-        {"backends": "counter"},
-        [],
-        "counter",
-        None,
-    ],
-)
-async def test_what_no_recipe_takes_is_refused(client: _Client, order: Any) -> None:
-    response = await client.post("/jobs", json=order)
-
-    await problem(response, 422)
-    assert (await (await client.get("/jobs")).get_json())["jobs"] == []
-
-
-async def test_a_refusal_names_the_param(client: _Client) -> None:
-    order = {"backend": "counter", "params": {"total": -1}}
-
-    response = await client.post("/jobs", json=order)
-
-    assert "total" in (await problem(response, 422))["detail"]
-
-
-async def test_an_owner_has_so_many_active_jobs_and_no_more(serving: Serving) -> None:
-    async with serving(max_active_jobs=2) as app:
-        client = app.test_client()
-        await start(client)
-        await start(client)
-
-        response = await client.post("/jobs", json=ORDER)
-
-        await problem(response, 429)
-        assert int(response.headers["Retry-After"]) >= 1
-        await start(app.test_client())  # others are free to
-
-
-async def test_a_job_that_has_ended_makes_room(serving: Serving, store: Store) -> None:
-    async with serving(max_active_jobs=1, api_tokens=jobs.TOKENS) as app:
-        client = app.test_client()
-        job = await jobs.add(store)
-        assert (
-            await client.post("/jobs", json=ORDER, headers=ALICE)
-        ).status_code == 429
-
-        await jobs.end(store, job)
-
-        await start(client, **ALICE)
-
+from .support.jobs import ALICE, BOB
 
 # Looking
 
@@ -392,80 +164,6 @@ async def test_answers_about_jobs_are_for_their_owner_alone(client: _Client) -> 
         assert "private" in control or "no-store" in control, path
 
 
-# Whose it is
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/jobs/{job}"),
-        ("DELETE", "/jobs/{job}"),
-        ("GET", "/jobs/{job}/result"),
-        ("GET", "/events?job={job}"),
-        ("POST", "/jobs/{job}/cancel"),
-    ],
-)
-@pytest.mark.parametrize("whose", ["unknown", "somebody else's"])
-@pytest.mark.parametrize("accept", ["application/json", "text/html"])
-async def test_what_is_not_yours_does_not_exist(
-    client: _Client, store: Store, method: str, path: str, whose: str, accept: str
-) -> None:
-    job = await jobs.end(store, await jobs.add(store))
-    address = path.format(job="unknown" if whose == "unknown" else job.job)
-
-    response = await client.open(
-        address, method=method, headers={**BOB, "Accept": accept}
-    )
-
-    body = await response.get_data(as_text=True)
-    assert response.status_code == 404
-    assert "There is no such job." in body
-    assert response.content_type.startswith(
-        ("text/html", "application/problem+json")[accept == "application/json"]
-    )
-
-
-async def test_two_visitors_do_not_see_each_others_jobs(app: Quart) -> None:
-    one, other = app.test_client(), app.test_client()
-    job = await start(one)
-
-    assert (await one.get(f"/jobs/{job['job']}")).status_code == 200
-    assert (await other.get(f"/jobs/{job['job']}")).status_code == 404
-    assert (await (await other.get("/jobs")).get_json())["jobs"] == []
-
-
-async def test_two_tokens_are_two_owners(client: _Client) -> None:
-    job = await start(client, **ALICE)
-
-    mine = await client.get(f"/jobs/{job['job']}", headers=ALICE)
-    theirs = await client.get(f"/jobs/{job['job']}", headers=BOB)
-
-    assert mine.status_code == 200
-    assert "Set-Cookie" not in mine.headers
-    assert theirs.status_code == 404
-
-
-@pytest.mark.parametrize("token", ["nonsense", "", "a token of sixteem", "ünknown"])
-async def test_an_unknown_token_is_refused(client: _Client, token: str) -> None:
-    for path in ("/jobs", "/jobs/unknown", "/"):
-        response = await client.get(path, headers={"Authorization": f"Bearer {token}"})
-
-        await problem(response, 401)
-        assert response.headers["WWW-Authenticate"] == "Bearer"
-        assert "Set-Cookie" not in response.headers
-
-
-async def test_a_proxys_own_password_is_not_taken_for_a_token(client: _Client) -> None:
-    """A browser sends it with every request."""
-    job = await start(client)
-
-    response = await client.get(
-        f"/jobs/{job['job']}", headers={"Authorization": "Basic Zm9vOmJhcg=="}
-    )
-
-    assert response.status_code == 200
-
-
 # Stopping
 
 
@@ -505,6 +203,40 @@ async def test_a_job_that_has_ended_stays_as_it_is(
     assert (await response.get_json())["revision"] == job.revision
 
 
+@pytest.mark.parametrize(
+    ("verb", "status"), [("pause", Status.RUNNING), ("resume", Status.PAUSED)]
+)
+async def test_a_job_is_paused_and_resumed(
+    client: _Client, store: Store, verb: str, status: Status
+) -> None:
+    job = await jobs.add(store, can=("cancel", "pause", "resume"))
+    job = await jobs.move(store, job, status=status)
+
+    response = await client.post(f"/jobs/{job.job}/{verb}", headers=ALICE)
+    again = await client.post(f"/jobs/{job.job}/{verb}", headers=ALICE)
+
+    told = await response.get_json()
+    assert response.status_code == again.status_code == 202
+    assert told["request"]["action"] == verb
+    assert told["request"]["state"] == "asked"
+    assert told == await again.get_json()
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+async def test_a_pause_that_cannot_be_is_a_conflict(
+    client: _Client, store: Store, verb: str
+) -> None:
+    status = Status.PAUSED if verb == "resume" else Status.RUNNING
+    job = await jobs.move(store, await jobs.add(store), status=status)
+    ended = await jobs.end(store, await jobs.add(store, can=(verb,)))
+
+    for each in (job, ended):
+        response = await client.post(f"/jobs/{each.job}/{verb}", headers=ALICE)
+        assert (await problem(response, 409))["code"] == f"cannot_{verb}"
+    others = await client.post(f"/jobs/{job.job}/{verb}", headers=BOB)
+    await problem(others, 404)
+
+
 async def test_what_the_backend_cannot_stop_goes_on(
     serving: Serving, tmp_path: Path
 ) -> None:
@@ -525,62 +257,6 @@ async def test_there_is_no_result_before_there_is_one(client: _Client) -> None:
     job = await start(client)
 
     await problem(await client.get(f"/jobs/{job['job']}/result"), 404)
-
-
-# From other pages
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/jobs"),
-        ("GET", "/jobs"),
-        ("GET", "/events?job=x"),
-        ("DELETE", "/jobs/x"),
-        ("POST", "/start"),
-    ],
-)
-@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://["])
-async def test_a_foreign_page_is_refused(
-    client: _Client, method: str, path: str, origin: str
-) -> None:
-    response = await client.open(path, method=method, headers={"Origin": origin})
-
-    await problem(response, 403)
-    assert "Access-Control-Allow-Origin" not in response.headers
-
-
-async def test_our_own_page_is_not_foreign(client: _Client) -> None:
-    response = await client.post(
-        "/jobs", json=ORDER, headers={"Origin": "http://localhost"}
-    )
-
-    assert response.status_code == 202
-
-
-async def test_a_page_of_an_allowed_origin_may_read_answers(serving: Serving) -> None:
-    async with serving(allowed_origins=frozenset([FOREIGN["Origin"]])) as app:
-        response = await app.test_client().post("/jobs", json=ORDER, headers=FOREIGN)
-
-        assert response.status_code == 202
-        assert response.headers["Access-Control-Allow-Origin"] == FOREIGN["Origin"]
-        assert response.headers["Access-Control-Allow-Credentials"] == "true"
-        assert "Location" in response.headers["Access-Control-Expose-Headers"]
-        assert "Origin" in response.headers["Vary"]
-
-
-async def test_an_allowed_page_may_ask_beforehand(serving: Serving) -> None:
-    ask = {**FOREIGN, "Access-Control-Request-Method": "DELETE"}
-    async with serving(allowed_origins=frozenset([FOREIGN["Origin"]])) as app:
-        allowed = await app.test_client().options("/jobs/x", headers=ask)
-        refused = await app.test_client().options(
-            "/jobs/x", headers={**ask, "Origin": "https://worse.example"}
-        )
-
-    assert allowed.status_code == 200
-    assert "DELETE" in allowed.headers["Access-Control-Allow-Methods"]
-    assert "Idempotency-Key" in allowed.headers["Access-Control-Allow-Headers"]
-    assert "Access-Control-Allow-Origin" not in refused.headers
 
 
 # Around all of it
@@ -641,7 +317,7 @@ async def test_it_lives_and_is_ready(client: _Client) -> None:
 
 
 async def test_a_process_that_is_about_to_stop_is_not_ready(app: Quart) -> None:
-    await app.extensions["desk"].feed.drain(0)
+    await app.extensions["hub"].drain(0)
 
     response = await app.test_client().get("/health/ready")
 

@@ -3,350 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from actors.backends import BackendError, Report
-from actors.backends.http import HttpBackend
-from actors.job import Problem, Status
-from actors.recipes.format import load_recipe
+from actors.backends.answers import Reader
+from actors.requests import Action
+from actors.status import Failure, Status
 from dev.redis import free_port
 
-SECRET = "hunter2"
-OVEN: dict[str, Any] = {
-    "title": "Oven",
-    "unit": "loaves",
-    "headers": {"Authorization": f"Bearer {SECRET}"},
-    "start": {"request": "POST /loaves", "ref": {"body": "id"}},
-    "status": {
-        "request": "GET /loaves/{ref}",
-        "state": "state",
-        "done": "done",
-        "total": "of.all",
-        "message": "note",
-        "error": "why",
-        "states": {"running": ["baking"], "succeeded": ["baked"], "failed": ["burnt"]},
-    },
-    "cancel": {"request": "DELETE /loaves/{ref}"},
+from .support.oven import (
+    BY_ADDRESS,
+    IN_BULK,
+    OVEN,
+    Backend,
+    Oven,
+    is_sentence,
+    refusal,
+    report,
+    start_refusal,
+)
+
+PAUSABLE: dict[str, Any] = {
+    "resume": {"request": "PUT /loaves/{ref}/on"},
+    "status": OVEN["status"]
+    | {"states": OVEN["status"]["states"] | {"paused": ["resting"]}},
 }
-BY_ADDRESS = {
-    "start": {"request": "POST /loaves", "ref": {"header": "Location"}},
-    "status": OVEN["status"] | {"request": "GET {ref}"},
-    "cancel": {"request": "DELETE {ref}"},
-    "result": {"request": "GET {ref}/photo.png", "content_type": "image/png"},
-}
-IN_BULK = {"bulk": {"request": "GET /all?ids={refs}", "items": "loaves", "ref": "id"}}
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Backend = Callable[..., HttpBackend]
-
-
-@dataclass
-class Oven:
-    """A service that answers as it is told to."""
-
-    port: int
-    answer: Answer | None = None
-    asked: list[web.Request] = field(default_factory=list)
-    bodies: list[Any] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def says(self, body: Any = None, status: int = 200, **headers: str) -> None:
-        """Answer everything so; bytes are sent as they are, the rest as JSON."""
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
-
-        async def answer(request: web.Request) -> web.Response:
-            return web.Response(body=raw, status=status, headers=named)
-
-        self.answer = answer
-
-    async def hear(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request)
-        self.bodies.append(await request.read())
-        assert self.answer is not None
-        return await self.answer(request)
-
-
-@pytest.fixture
-async def oven() -> AsyncIterator[Oven]:
-    oven = Oven(free_port())
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", oven.hear)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", oven.port).start()
-    yield oven
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def backend(oven: Oven, tmp_path: Path) -> AsyncIterator[Backend]:
-    """Make a backend on the oven; keywords replace tables of its recipe."""
-    made = []
-
-    def make(**changes: Any) -> HttpBackend:
-        tables = OVEN | {"url": oven.url} | changes
-        path = tmp_path / "oven.toml"
-        path.write_text("\n".join(f"{k} = {toml(v)}" for k, v in tables.items()))
-        made.append(HttpBackend("oven", load_recipe(path, {}), 200, 2000))
-        return made[-1]
-
-    yield make
-    for backend in made:
-        await backend.close()
-
-
-def toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + "}"
-    return json.dumps(value)
-
-
-async def report(backend: HttpBackend, ref: str = "7") -> Report | BackendError:
-    [answer] = await backend.reports([ref])
-    return answer
-
-
-async def refusal(backend: HttpBackend, ref: str = "7") -> BackendError:
-    """The error that asking for a job's status gives."""
-    error = await report(backend, ref)
-    assert isinstance(error, BackendError)
-    assert is_sentence(error)
-    return error
-
-
-async def start_refusal(backend: HttpBackend) -> BackendError:
-    with pytest.raises(BackendError) as refused:
-        await backend.start("a-job", {})
-    assert is_sentence(refused.value)
-    return refused.value
-
-
-def is_sentence(error: BackendError) -> bool:
-    """For people: whole, in one line, without an address or a secret."""
-    text = error.message
-    return (
-        text[0].isupper()
-        and text.endswith(".")
-        and not any(hint in text for hint in ("\n", "://", "127.0.0.1", SECRET))
-    )
-
-
-# Starting
-
-
-async def test_a_start_sends_the_params_once_and_with_a_key(
-    oven: Oven, backend: Backend
-) -> None:
-    oven.says({"id": "loaf-7"}, 201)
-
-    ref = await backend().start("a-job", {"loaves": 2})
-
-    [request] = oven.asked
-    assert ref == "loaf-7"
-    assert (request.method, request.path) == ("POST", "/loaves")
-    assert json.loads(oven.bodies[0]) == {"loaves": 2}
-    assert request.content_type == "application/json"
-    assert request.headers["Idempotency-Key"] == "a-job"
-    assert request.headers["Authorization"] == f"Bearer {SECRET}"
-
-
-@pytest.mark.parametrize(("id", "ref"), [("a b/c", "a b/c"), (7, "7"), (0, "0")])
-async def test_a_start_takes_the_id_out_of_the_body(
-    oven: Oven, backend: Backend, id: str | int, ref: str
-) -> None:
-    oven.says({"id": id})
-
-    assert await backend().start("a-job", {}) == ref
-
-
-async def test_a_start_may_give_the_id_in_a_header(
-    oven: Oven, backend: Backend
-) -> None:
-    oven.says({}, X_Loaf="loaf-7")
-    start = {"request": "POST /loaves", "ref": {"header": "X-Loaf"}}
-
-    assert await backend(start=start).start("a-job", {}) == "loaf-7"
-
-
-@pytest.mark.parametrize("id", [None, "", [], {}, 1.5])
-async def test_a_start_without_an_id_is_final(
-    oven: Oven, backend: Backend, id: object
-) -> None:
-    oven.says({"id": id})
-
-    error = await start_refusal(backend())
-
-    assert (error.code, error.permanent) == ("unexpected_answer", True)
-
-
-@pytest.mark.parametrize(
-    ("location", "ref"),
-    [
-        ("/loaves/7", "/loaves/7"),
-        ("loaves/7?x=1", "/loaves/7?x=1"),
-        ("{url}/loaves/7", "/loaves/7"),
-        ("//127.0.0.1:{port}/loaves/7", "/loaves/7"),
-    ],
-)
-async def test_a_location_on_the_same_origin_is_followed(
-    oven: Oven, backend: Backend, location: str, ref: str
-) -> None:
-    oven.says(status=202, Location=location.format(url=oven.url, port=oven.port))
-    ours = backend(**BY_ADDRESS)
-
-    assert await ours.start("a-job", {}) == ref
-
-    oven.says({"state": "baking"})
-    assert isinstance(await report(ours, ref), Report)
-    assert str(oven.asked[-1].rel_url) == ref
-
-
-FOREIGN = [
-    *("http://evil.example/loaves/7", "//evil.example/7", "https://127.0.0.1/7"),
-    *("http://127.0.0.1/7", "http://user@127.0.0.1/7", "file:///etc/passwd"),
-]
-
-
-@pytest.mark.parametrize("location", FOREIGN)
-async def test_a_location_on_another_server_is_refused(
-    oven: Oven, backend: Backend, location: str
-) -> None:
-    oven.says(status=202, Location=location)
-
-    error = await start_refusal(backend(**BY_ADDRESS))
-
-    assert (error.code, error.permanent) == ("foreign_location", True)
-
-
-async def test_an_address_in_a_body_may_not_leave_the_server_either(
-    oven: Oven, backend: Backend
-) -> None:
-    start = {"request": "POST /loaves", "ref": {"body": "href"}}
-    ours = backend(**(BY_ADDRESS | {"start": start}))
-
-    oven.says({"href": "/loaves/7"})
-    assert await ours.start("a-job", {}) == "/loaves/7"
-
-    for address in FOREIGN:
-        oven.says({"href": address})
-        assert (await start_refusal(ours)).code == "foreign_location"
-
-    for address in ("@evil.example/", ".evil.example/", ":80@evil.example"):
-        oven.says({"href": address})
-        ref = await ours.start("a-job", {})
-        assert ref.startswith("/")
-
-
-@pytest.mark.parametrize("location", ["", "http://[", None])
-async def test_a_start_without_a_location_is_final(
-    oven: Oven, backend: Backend, location: str | None
-) -> None:
-    headers = {} if location is None else {"Location": location}
-    oven.says(status=202, **headers)
-
-    error = await start_refusal(backend(**BY_ADDRESS))
-
-    assert (error.code, error.permanent) == ("unexpected_answer", True)
-
-
-@pytest.mark.parametrize(
-    ("status", "permanent"),
-    [
-        *((400, True), (401, True), (404, True), (409, True), (422, True)),
-        *((429, False), (500, False), (502, False), (503, False), (504, False)),
-    ],
-)
-async def test_a_start_that_is_refused_is_final_where_it_is_our_fault(
-    oven: Oven, backend: Backend, status: int, permanent: bool
-) -> None:
-    oven.says(b"<h1>No</h1>", status)
-
-    error = await start_refusal(backend())
-
-    assert (error.code, error.permanent) == (f"http_{status}", permanent)
-    assert error.message == f"Oven answered with {status}."
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({"detail": "Too many loaves."}, "Too many loaves."),
-        ({"error": "Too many loaves."}, "Too many loaves."),
-        ({"error": {"message": "Too many loaves."}}, "Too many loaves."),
-        ({"message": "Too many loaves."}, "Too many loaves."),
-        ({"title": "Bad"}, "Oven answered with 422."),
-        ({"detail": 7}, "Oven answered with 422."),
-        (["Too many"], "Oven answered with 422."),
-        (b'"\xff"', "Oven answered with 422."),
-        (b"[" * 50_000, "Oven answered with 422."),
-    ],
-)
-async def test_what_a_refusal_says_is_passed_on(
-    oven: Oven, backend: Backend, body: Any, message: str
-) -> None:
-    oven.says(body, 422)
-
-    assert (await start_refusal(backend())).message == message
-
-
-async def test_a_long_refusal_is_cut(oven: Oven, backend: Backend) -> None:
-    oven.says({"detail": "x" * 10_000}, 422)
-
-    with pytest.raises(BackendError) as refused:
-        await backend().start("a-job", {})
-
-    assert len(refused.value.message) == 500
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("0", 0),
-        ("7", 7),
-        (formatdate(1, usegmt=True), 0),
-        ("soon", None),
-        ("-3", None),
-        ("1.5", None),
-        ("²", None),
-        ("", None),
-        ("Wed, 21 Oct 2015 07:28:00 -0000", 0),
-        ("Wed, 21 Oct 2015 07:28:00", 0),
-        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
-        ("9" * 400, float("inf")),
-    ],
-)
-@pytest.mark.parametrize("status", [429, 503])
-async def test_a_busy_server_may_say_when_to_come_back(
-    oven: Oven, backend: Backend, header: str, seconds: float | None, status: int
-) -> None:
-    oven.says(status=status, Retry_After=header)
-
-    for error in (await start_refusal(backend()), await refusal(backend())):
-        assert not error.permanent
-        assert error.retry_after_s == seconds
-
-
-async def test_a_busy_server_may_give_a_date(oven: Oven, backend: Backend) -> None:
-    oven.says(status=503, Retry_After=formatdate(time.time() + 60, usegmt=True))
-
-    seconds = (await refusal(backend())).retry_after_s
-
-    assert seconds is not None
-    assert 55 < seconds <= 60
-
 
 # Asking
 
@@ -386,7 +70,7 @@ async def test_a_failure_says_why(
 
     assert isinstance(answer, Report)
     assert answer.status is Status.FAILED
-    assert answer.error == Problem(
+    assert answer.error == Failure(
         "backend_failed", message or "Oven could not finish it."
     )
 
@@ -485,7 +169,9 @@ async def test_an_endless_answer_is_cut_off_at_a_megabyte(
     error = await refusal(backend())
 
     assert (error.code, error.permanent) == ("too_large", False)
-    assert sent < 20_000_000  # what fits in the sockets' buffers beside our megabyte
+    assert (
+        sent < 20_000_000
+    )  # as much as fits in the sockets' buffers beside our megabyte
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -653,6 +339,104 @@ async def test_an_empty_list_says_that_all_are_gone(
     assert error.code == "gone"
 
 
+async def test_an_item_that_cannot_be_read_hurts_no_other(
+    oven: Oven, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an answer might be that nobody has thought of."""
+
+    def read(self: Reader, item: Any) -> Report:
+        return Report(status=Status.RUNNING, done=1 // item["done"])
+
+    monkeypatch.setattr(Reader, "report", read)
+    items = [{"id": "bad", "done": 0}, {"id": "good", "done": 1}]
+    oven.says({"loaves": items})
+
+    bad, good = await backend(**IN_BULK).reports(["bad", "good"])
+
+    assert isinstance(bad, BackendError)
+    assert (bad.code, bad.permanent) == ("unexpected_answer", False)
+    assert good == Report(status=Status.RUNNING, done=1)
+
+
+async def test_an_item_that_is_nested_deep_hurts_no_other(
+    oven: Oven, backend: Backend
+) -> None:
+    def item(name: str, depth: int) -> str:
+        note = "[" * depth + "1" + "]" * depth
+        return f'{{"id": "{name}", "state": "baking", "note": {note}}}'
+
+    listed = ",".join([item("deep", 32), item("allowed", 31), item("good", 0)])
+    oven.says(f'{{"loaves": [{listed}]}}'.encode())
+
+    deep, *others = await backend(**IN_BULK).reports(["deep", "allowed", "good"])
+
+    assert all(isinstance(other, Report) for other in others)
+    assert isinstance(deep, BackendError)
+    assert (deep.code, deep.permanent) == ("unexpected_answer", False)
+
+
+@pytest.mark.parametrize(
+    "note", [b"1e400", b'"\\ud83d"', b'"\xff"', b"NaN", b'"' + b"x" * 1_100_000 + b'"']
+)
+async def test_an_item_that_spoils_the_whole_answer_hurts_no_other(
+    oven: Oven, backend: Backend, note: bytes
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        items = [
+            b'{"id": "%s", "state": "baking", "note": %s}'
+            % (ref.encode(), note if ref == "bad" else b"null")
+            for ref in request.query["ids"].split(",")
+        ]
+        body = b'{"loaves": [' + b",".join(items) + b"]}"
+        return web.Response(body=body, content_type="application/json")
+
+    oven.answer = answer
+    refs = [f"good-{number}" for number in range(60)]
+    refs.insert(41, "bad")
+
+    answers = dict(zip(refs, await backend(**IN_BULK).reports(refs), strict=True))
+
+    bad = answers.pop("bad")
+    assert isinstance(bad, BackendError)
+    assert not bad.permanent
+    assert all(isinstance(answer, Report) for answer in answers.values())
+    assert len(oven.asked) < 20
+
+
+async def test_a_service_whose_every_answer_is_bad_is_not_asked_for_ever(
+    oven: Oven, backend: Backend
+) -> None:
+    oven.says(b"<html>")
+
+    answers = await backend(**IN_BULK).reports([str(number) for number in range(100)])
+
+    assert all(isinstance(answer, BackendError) for answer in answers)
+    assert len(oven.asked) < 40
+
+
+async def test_an_answer_that_is_nested_deep_is_not_understood(
+    oven: Oven, backend: Backend
+) -> None:
+    for depth in (33, 990, 9_990):
+        deep = "[" * depth + "]" * depth
+        oven.says(f'{{"state": "baking", "note": {deep}}}'.encode())
+
+        error = await refusal(backend())
+
+        assert (error.code, error.permanent) == ("unexpected_answer", False)
+
+
+@pytest.mark.parametrize(
+    "when", ["Mon, 1 Jan 99999999999999999999 00:00:00 GMT", "9" * 400, "-1", "soon"]
+)
+async def test_a_retry_after_that_makes_no_sense_is_ignored(
+    oven: Oven, backend: Backend, when: str
+) -> None:
+    oven.says(status=503, Retry_After=when)
+
+    assert (await refusal(backend())).code == "http_503"
+
+
 # Stopping
 
 
@@ -662,28 +446,71 @@ async def test_a_cancel_of_a_job_that_has_ended_is_fine(
 ) -> None:
     oven.says(b"", status)
 
-    await backend().cancel("a b/c")
+    await backend().send(Action.CANCEL, "a b/c")
 
     [request] = oven.asked
     assert request.method == "DELETE"
     assert request.rel_url.raw_path == "/loaves/a%20b%2Fc"
 
 
-@pytest.mark.parametrize("status", [400, 401, 405, 429, 500, 503])
-async def test_a_cancel_that_is_refused_may_be_tried_again(
-    oven: Oven, backend: Backend, status: int
+async def test_a_job_is_paused_and_resumed_as_the_recipe_says(
+    oven: Oven, backend: Backend
 ) -> None:
-    oven.says(b"", status, Retry_After="3")
+    oven.says()
+    ours = backend(pause={"request": "POST /loaves/{ref}/pause"}, **PAUSABLE)
+    assert ours.can == ("cancel", "pause", "resume")
+
+    await ours.send(Action.PAUSE, "a b")
+    await ours.send(Action.RESUME, "a b")
+
+    assert [f"{each.method} {each.rel_url.raw_path}" for each in oven.asked] == [
+        *("POST /loaves/a%20b/pause", "PUT /loaves/a%20b/on")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_permanent"),
+    [
+        *((status, True) for status in (400, 401, 403, 405, 422)),
+        *((status, False) for status in (408, 429, 500, 503)),
+    ],
+)
+async def test_a_cancel_that_is_refused_for_now_may_be_tried_again(
+    oven: Oven, backend: Backend, status: int, is_permanent: bool
+) -> None:
+    oven.says({"detail": "You may not."}, status, Retry_After="3")
 
     with pytest.raises(BackendError) as refused:
-        await backend().cancel("7")
+        await backend().send(Action.CANCEL, "7")
 
     assert is_sentence(refused.value)
-    assert not refused.value.permanent
+    assert refused.value.message == "You may not."
+    assert refused.value.permanent is is_permanent
     assert refused.value.retry_after_s == 3
 
 
-# What was made
+@pytest.mark.parametrize("status", [404, 409, 410])
+async def test_a_pause_of_a_job_that_is_over_is_refused(
+    oven: Oven, backend: Backend, status: int
+) -> None:
+    oven.says(b"", status)
+    ours = backend(pause={"request": "POST /loaves/{ref}/pause"}, **PAUSABLE)
+
+    with pytest.raises(BackendError) as refused:
+        await ours.send(Action.PAUSE, "7")
+
+    assert refused.value.permanent
+
+
+async def test_an_action_that_its_recipe_has_lost_is_refused(backend: Backend) -> None:
+    with pytest.raises(BackendError) as refused:
+        await backend().send(Action.PAUSE, "7")
+
+    assert is_sentence(refused.value)
+    assert refused.value.permanent
+
+
+# Results
 
 
 async def test_a_file_is_streamed(oven: Oven, backend: Backend) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +11,9 @@ import dramatiq
 import dramatiq.worker
 import pytest
 import redis
-from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
 
-from actors.broker.redis_broker import PunctualBroker, PunctualConsumer, connect
+from actors.broker import PunctualBroker
 from dev.processes import wait_for
 from dev.redis import embedded
 
@@ -27,8 +25,9 @@ class Bakery:
     """An actor that notes when it ran, on a broker of its own."""
 
     def __init__(self, url: str) -> None:
-        self.broker = connect(url, [])
-        self.broker.namespace = "dramatiq:test"
+        self.broker = PunctualBroker()
+        self.broker.connect(url)
+        self.broker.namespace = "progrock:dramatiq:test"
         self.ran: list[tuple[str, float]] = []
         self.bake = dramatiq.actor(
             self.note, broker=self.broker, queue_name=QUEUE, actor_name="bake"
@@ -194,7 +193,7 @@ def test_messages_survive_an_outage() -> None:
 def waiting(url: str) -> int:
     """How many delayed messages no consumer has taken yet."""
     with redis.Redis.from_url(url) as client:
-        return client.llen(f"dramatiq:test:{QUEUE}.DQ")
+        return client.llen(f"progrock:dramatiq:test:{QUEUE}.DQ")
 
 
 def test_what_a_lost_redis_raises_is_what_dramatiq_expects(bakery: Bakery) -> None:
@@ -248,29 +247,6 @@ def test_a_bell_that_nobody_hears_does_not_grow(
     bell = bakery.broker.bell(QUEUE)
     assert clean_redis.llen(bell) <= 10
     assert 0 < clean_redis.pttl(bell) <= 10_000
-
-
-def test_dramatiq_still_has_the_private_parts_that_are_built_on(
-    bakery: Bakery,
-) -> None:
-    """They may change in any release: pyproject.toml pins it, this names them."""
-    assert dramatiq.__version__.startswith("2.2.")
-    assert issubclass(PunctualConsumer, _RedisConsumer)
-    assert list(inspect.signature(_RedisConsumer.__init__).parameters) == [
-        *("self", "broker", "queue_name", "prefetch", "timeout")
-    ]
-    consumer = bakery.broker.consume(QUEUE, prefetch=3, timeout=700)
-    assert isinstance(consumer, PunctualConsumer)
-    assert (consumer.prefetch, consumer.timeout, consumer.queue_name) == (3, 700, QUEUE)
-    assert (consumer.message_cache, consumer.queued_message_ids) == ([], set())
-    assert consumer.outstanding_message_count == 0
-    for name in ("do_fetch", "do_requeue", "consumer_class", "broker_id"):
-        assert hasattr(bakery.broker, name)
-    assert dramatiq.worker.CONSUMER_RESTART_DELAY_SECS < 1
-    assert "time.sleep(CONSUMER_RESTART_DELAY_SECS)" in inspect.getsource(
-        dramatiq.worker
-    )
-    assert "consumer_class(self" in inspect.getsource(RedisBroker.consume)
 
 
 def test_dramatiq_still_notes_delayed_messages_where_they_are_reclaimed(

@@ -20,8 +20,8 @@ from playwright.sync_api import (
 
 from dev.processes import ROOT, Stack
 
-from . import proxies
 from .conftest import missing
+from .support import proxies
 
 QUIET = [
     "--no-sandbox",
@@ -247,7 +247,7 @@ def test_the_page_asks_nobody_else_for_anything(page: Page, stack: Stack) -> Non
 
 @pytest.fixture
 def cards(page: Page) -> Page:
-    """The start page, with what tests of single cards need."""
+    """The start page, with all that tests of single cards need."""
     page.add_init_script(path=ROOT / "tests/static/cards_in_browser.js")
     page.goto("/")
     return page

@@ -45,7 +45,7 @@ NATIVE_SOCKET = """(job) => new Promise((resolve) => {
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Our scripts beside what they import from npm."""
+    """Our scripts beside the packages that they import from npm."""
     if not (shutil.which("node") and shutil.which("npm")):
         missing("Node")
     folder = tmp_path_factory.mktemp("npm") / "clients"
@@ -117,7 +117,7 @@ def assert_whole(told: Told) -> None:
 
 
 async def output(*command: str) -> str:
-    """What a command prints until it ends by itself."""
+    """The output of a command that ends by itself."""
     if shutil.which(command[0]) is None:
         missing(command[0])
     process = await asyncio.create_subprocess_exec(

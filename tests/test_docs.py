@@ -1,19 +1,23 @@
-"""What the documents promise is there."""
+"""The documents keep their promises."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from quart import Quart
 
-from actors.recipes.format import load_recipe
+from actors.recipes.load import load_recipe
 from actors.settings import Settings
 from dev.processes import ROOT
 
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+INTERFACE = (ROOT / "docs" / "interface.md").read_text()
 RECIPES = (ROOT / "docs" / "recipes.md").read_text()
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 SPECIAL = {
     "port": "PORT",
     "redis_url": "REDIS_URL",
@@ -27,32 +31,35 @@ SPECIAL = {
 def test_every_setting_is_in_the_table(setting: str) -> None:
     variable = SPECIAL.get(setting, f"PROGROCK_{setting.upper()}")
 
-    assert f"| `{variable}` |" in README
+    assert f"| `{variable}` |" in SETTINGS
 
 
-def test_every_variable_that_is_read_is_in_the_readme() -> None:
+def test_every_variable_that_is_read_is_in_the_docs() -> None:
     read = set()
     for room in ("actors", "web", "demo"):
         for path in (ROOT / room).rglob("*.py"):
             read |= set(re.findall(r'"((?:PROGROCK|DEMO)_[A-Z_]+)"', path.read_text()))
 
-    assert {name for name in read if f"`{name}`" not in README} == set()
+    assert {name for name in read if f"`{name}`" not in SETTINGS} == set()
 
 
-async def test_every_route_is_in_the_readme(app: Quart) -> None:
+async def test_every_route_is_in_the_docs(app: Quart) -> None:
     pages = {"/", "/start", "/jobs/<job>/cancel", "/static/<path:filename>"}
     routes = {rule.rule for rule in app.url_map.iter_rules()} - pages
 
-    assert {route for route in routes if route not in README} == set()
+    assert {route for route in routes if route not in INTERFACE} == set()
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text()
     named = re.findall(
-        r"`((?:actors|web|docs|templates|static|demo|dev)/[\w./-]*)`", README
+        r"`((?:actors|web|docs|templates|static|demo|dev)/[\w./-]*)`", text
     )
-    linked = re.findall(r"\]\(((?!http)[^)#]+)\)", README)
+    linked = re.findall(r"\]\(((?!http)[^)#]+)\)", text)
 
-    assert [path for path in named + linked if not (ROOT / path).exists()] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [path for path in linked if not (page.parent / path).exists()] == []
 
 
 def test_the_recipe_in_the_docs_is_one(tmp_path) -> None:  # type: ignore[no-untyped-def]

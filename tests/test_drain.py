@@ -15,10 +15,10 @@ import pytest
 
 from dev.processes import wait_for
 
-from . import jobs, proxies, readers
-from .jobs import ALICE
-from .returning import OverEvents, OverSocket, Returning, many
-from .site import Site, Web, site
+from .support import jobs, proxies, readers
+from .support.jobs import ALICE
+from .support.returning import OverEvents, OverSocket, Returning, many
+from .support.site import Site, Web, site
 
 KINDS = [OverSocket, OverEvents]
 

@@ -1,4 +1,4 @@
-"""The SSE stream: what comes first, what comes last, and what is not said twice."""
+"""The SSE stream: its beginning, its end, and that nothing is said twice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from quart.testing import QuartClient as _Client
 
 from actors.store import Store
 
-from . import jobs
-from .jobs import ALICE, BOB
+from .support import jobs
+from .support.jobs import ALICE, BOB
 
 BEGINNING = "retry: 1000\n: welcome\n"
 
@@ -202,7 +202,7 @@ async def test_a_job_that_is_gone_is_told(
     job = await jobs.add(store)
     async with events(client, job.job) as stream:
         await stream.snapshot()
-        feed = app.extensions["desk"].feed
+        feed = app.extensions["hub"]
         for subscriber in feed.subscribers_of(job.job):
             subscriber.lose(job.job)
             subscriber.deliver()
@@ -228,7 +228,7 @@ async def test_a_drain_says_when_to_come_back(
     client: _Client, store: Store, app: Quart
 ) -> None:
     job = await jobs.add(store)
-    feed = app.extensions["desk"].feed
+    feed = app.extensions["hub"]
     async with events(client, job.job) as stream:
         await stream.snapshot()
         drain = asyncio.create_task(feed.drain(5))

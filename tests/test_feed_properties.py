@@ -1,4 +1,4 @@
-"""Whatever happens to hub, store, Redis and readers, and in whatever order."""
+"""Anything that happens to hub, store, Redis and readers, in any order."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from actors.store import Store
 from actors.store.redis import connect
 from actors.store.values import Snapshot
 from dev.redis import Server, embedded
-from web.streams.hub import Feed
-from web.streams.subscriber import Subscriber, Teller
+from web.streams.hub import Hub
+from web.streams.subscriber import Subscriber
 
-from . import jobs
+from .support import jobs
 
 T = TypeVar("T")
 
@@ -36,33 +36,38 @@ PATIENCE_S = 4
 
 
 class Reader:
-    """One stream on one job: what it was told, and what was the present as it came."""
+    """One stream on one job, and the present at the moment when it came."""
 
-    def __init__(self, feed: Feed, job: str, revision: int) -> None:
+    def __init__(self, hub: Hub, job: str, revision: int) -> None:
         self.job, self.present = job, revision
         self.told: list[Snapshot] = []
-        self._feed = feed
+        self._hub = hub
         self._stack = AsyncExitStack()
+        self._woken = asyncio.Event()
         self._subscriber: Subscriber | None = None
 
     async def come(self) -> None:
-        place = self._feed.subscribe(self.teller())
+        place = self._hub.subscribe(self)
         self._subscriber = await self._stack.enter_async_context(place)
-        await self._feed.join(self._subscriber, {self.job: 0})
+        await self._hub.join(self._subscriber, {self.job: 0}, jobs.ALICES)
 
-    def teller(self) -> Teller | None:
-        return None
+    def write_now(self, news: Sequence[Snapshot]) -> bool:
+        return False
+
+    def wake(self) -> None:
+        self._woken.set()
 
     async def leave(self) -> None:
         await self._stack.aclose()
 
     def take(self) -> None:
-        """Read what is there; each is newer than the one before."""
+        """Read all that is there; each is newer than the one before."""
         if self._subscriber is None:
             return
-        news, gone = self._feed.take(self._subscriber)
-        assert not gone
-        self.hear(news)
+        self._subscriber.take_ring()
+        news = self._subscriber.take()
+        assert not news.gone
+        self.hear(news.snapshots)
 
     def hear(self, news: Sequence[Snapshot]) -> None:
         for snapshot in news:
@@ -79,7 +84,9 @@ class Reader:
         self.take()
         while not (self.told and self.told[-1].revision == revision):
             async with asyncio.timeout(PATIENCE_S):
-                await self._subscriber.wait()
+                while not self._subscriber.take_ring():
+                    self._woken.clear()
+                    await self._woken.wait()
             self.take()
 
 
@@ -88,25 +95,24 @@ class PromptReader(Reader):
 
     is_slow = False
 
-    def teller(self) -> Teller:
-        return self
-
-    def tell_at_once(self, news: Sequence[Snapshot]) -> bool:
+    def write_now(self, news: Sequence[Snapshot]) -> bool:
         if not self.is_slow:
             self.hear(news)
         return not self.is_slow
 
-    def tell_soon(self) -> None:
+    def wake(self) -> None:
         self._telling = asyncio.create_task(self._tell())
 
     async def _tell(self) -> None:
         assert self._subscriber
-        while self._subscriber.look_again():
-            super().take()
+        while self._subscriber.take_ring():
+            news = self._subscriber.take()
+            assert not news.gone
+            self.hear(news.snapshots)
             await asyncio.sleep(0.001)  # as sending takes its time
 
     def take(self) -> None:
-        """It takes nothing but what its task does."""
+        """Its task takes the news."""
 
     async def read_up_to(self, revision: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
@@ -115,12 +121,14 @@ class PromptReader(Reader):
 
 
 class TardyStore(Store):
-    """What it reads may arrive late, and be overtaken by what is announced."""
+    """A store whose reads may arrive late, after later announcements."""
 
     late_s = 0.0
 
-    async def snapshots(self, jobs: Sequence[str]) -> list[Snapshot | None]:
-        read = await super().snapshots(jobs)
+    async def snapshots(
+        self, jobs: Sequence[str], owner: str | None = None
+    ) -> list[Snapshot | None]:
+        read = await super().snapshots(jobs, owner)
         await asyncio.sleep(self.late_s)
         return read
 
@@ -140,10 +148,10 @@ class FeedMachine(RuleBasedStateMachine):
         self._loop, self._worker = asyncio.Runner(), asyncio.Runner()
         self._redis = redis.Redis.from_url(self.server.url)
         self._store, self._workers = self._opened(), self._opened()
-        self._feed = Feed(self._store)
+        self._hub = Hub(self._store)
         self._now: dict[str, Job] = {}
         self._here: list[Reader] = []
-        self._do(self._feed.__aenter__())
+        self._do(self._hub.__aenter__())
         self.the_hub_is_there()
 
     def _opened(self) -> TardyStore:
@@ -189,7 +197,7 @@ class FeedMachine(RuleBasedStateMachine):
         if not self._now:
             return multiple()
         id = data.draw(st.sampled_from(sorted(self._now)))
-        reader = kind(self._feed, id, self._now[id].revision)
+        reader = kind(self._hub, id, self._now[id].revision)
         self._do(reader.come())
         self._here.append(reader)
         return reader
@@ -203,7 +211,7 @@ class FeedMachine(RuleBasedStateMachine):
     def a_reader_comes_while_its_job_moves(
         self, kind: type[Reader], id: str, times: int
     ) -> Reader:
-        reader = kind(self._feed, id, self._now[id].revision)
+        reader = kind(self._hub, id, self._now[id].revision)
 
         async def both() -> None:
             coming = asyncio.create_task(reader.come())
@@ -237,7 +245,7 @@ class FeedMachine(RuleBasedStateMachine):
         self._here.remove(reader)
         self._do(reader.leave())
         reader_count = sum(each.job == reader.job for each in self._here)
-        assert len(self._feed.subscribers_of(reader.job)) <= reader_count
+        assert len(self._hub.subscribers_of(reader.job)) <= reader_count
 
     @rule(kind=st.sampled_from(["pubsub", "normal"]))
     def redis_cuts_connections(self, kind: str) -> None:
@@ -258,14 +266,14 @@ class FeedMachine(RuleBasedStateMachine):
     @rule()
     def the_hub_is_there(self) -> None:
         async def connected() -> None:
-            while not self._feed.connected:
+            while not self._hub.connected:
                 await asyncio.sleep(0.005)
 
         self._do(connected())
 
     @invariant()
     def as_many_streams_are_open_as_readers_are_here(self) -> None:
-        assert self._feed.open_streams == len(self._here)
+        assert self._hub.open_streams == len(self._here)
 
     def teardown(self) -> None:
         try:
@@ -278,7 +286,7 @@ class FeedMachine(RuleBasedStateMachine):
                 assert [each.finished for each in reader.told].count(True) == 1
                 self._do(reader.leave())
         finally:
-            self._do(self._feed.__aexit__())
+            self._do(self._hub.__aexit__())
             self._do(self._store.close())
             self._work(self._workers.close())
             self._redis.close()

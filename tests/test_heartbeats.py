@@ -1,4 +1,4 @@
-"""What a stream says while there is nothing to say: proxies cut silent ones off."""
+"""Heartbeats: proxies cut silent streams off."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import time
 import httpx
 import websockets
 
-from . import jobs
-from .jobs import ALICE
-from .site import Web, site
+from .support import jobs
+from .support.jobs import ALICE
+from .support.site import Web, site
 
 
 async def test_every_stream_says_something_every_20_seconds() -> None:

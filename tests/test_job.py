@@ -13,12 +13,16 @@ from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from actors.backends import Report
-from actors.job import Job, Problem, Status, timestamp
+from actors.clock import timestamp
+from actors.job import Job
+from actors.requests import Action
+from actors.status import Failure, Status
 
 NOON_MS = 1_767_268_800_000
 FIELDS = (
     *("job", "backend", "status", "revision", "progress", "complete", "finished"),
-    *("message", "done", "total", "unit", "reachable", "can", "params", "result"),
+    *("message", "done", "total", "unit", "reachable", "can", "request", "params"),
+    *("result",),
     *("error", "created_at", "started_at", "observed_at", "changed_at", "finished_at"),
 )
 
@@ -44,7 +48,7 @@ def reports(statuses: list[Status]) -> st.SearchStrategy[Report]:
 
 def with_error(report: Report) -> Report:
     """A backend that tells of a failure says why."""
-    why = Problem("backend_failed", "It broke.")
+    why = Failure("backend_failed", "It broke.")
     return replace(report, error=why) if report.status is Status.FAILED else report
 
 
@@ -54,7 +58,7 @@ def hearing(report: Report) -> Event:
 
 misses = st.just(lambda job, now_ms: job.missed())
 starts = st.just(lambda job, now_ms: job.started(now_ms))
-stops = st.just(lambda job, now_ms: job.stopping(now_ms))
+stops = st.just(lambda job, now_ms: job.asked(Action.CANCEL, now_ms))
 polls = reports([status for status in Status if not status.terminal]).map(hearing)
 ends = st.one_of(
     reports([status for status in Status if status.terminal]).map(hearing),
@@ -84,7 +88,7 @@ def running(**said: Any) -> Job:
 
 
 def lives(history: list[Event]) -> list[Job]:
-    """What the job is before the first event and after each."""
+    """The job before the first event and after each."""
     jobs = [new()]
     for n, event in enumerate(history, start=1):
         jobs.append(event(jobs[-1], NOON_MS + n))
@@ -144,7 +148,9 @@ def test_a_failed_job_says_why(history: list[Event]) -> None:
 
 @given(histories)
 def test_a_job_that_is_being_stopped_only_ends(history: list[Event]) -> None:
-    jobs = lives([*history, lambda job, now_ms: job.stopping(now_ms), *history])
+    jobs = lives(
+        [*history, lambda job, now_ms: job.asked(Action.CANCEL, now_ms), *history]
+    )
 
     for before, after in pairwise(jobs):
         if before.status is Status.STOPPING:
@@ -210,7 +216,7 @@ def test_a_job_starts_once() -> None:
 
 
 def test_a_job_that_was_stopped_while_it_was_started_goes_on_stopping() -> None:
-    job = new().stopping(NOON_MS).started(NOON_MS)
+    job = new().asked(Action.CANCEL, NOON_MS).started(NOON_MS)
 
     assert job.status is Status.STOPPING
     assert job.started_at
@@ -234,7 +240,7 @@ def test_hearing_the_same_again_changes_only_when_it_was_heard() -> None:
 
     after = before.heard(report, NOON_MS + 200)
 
-    assert after.says() == before.says()
+    assert not after.differs_from(before)
     assert after.changed_at == before.changed_at
     assert after.observed_at == timestamp(NOON_MS + 200)
 
@@ -248,7 +254,7 @@ def test_a_backend_that_is_back_and_says_the_same_has_changed_nothing() -> None:
 
     assert (away.reachable, back.reachable) == (False, True)
     assert before.changed_at == away.changed_at == back.changed_at
-    assert back.says() != away.says()
+    assert back.differs_from(away)
 
 
 def test_a_missed_poll_does_not_change_the_status() -> None:
@@ -276,24 +282,20 @@ def test_a_success_is_complete_whatever_was_counted() -> None:
     assert job.finished_at == timestamp(NOON_MS + 200)
 
 
-def test_a_file_is_had_through_us() -> None:
-    job = running().heard(
-        Report(status=Status.SUCCEEDED, file="image/png", result={}), NOON_MS
-    )
-
-    assert job.result == {"url": "/jobs/a-job/result", "content_type": "image/png"}
-
-
 def test_a_failure_keeps_the_progress_that_was_made() -> None:
     job = running(progress=41.5).failed("gone", "It is gone.", NOON_MS)
 
     assert (job.status, job.progress) == (Status.FAILED, 41.5)
-    assert job.error == Problem("gone", "It is gone.")
+    assert job.error == Failure("gone", "It is gone.")
     assert job.result is None
 
 
 def test_a_job_that_ends_before_it_was_stopped_has_ended_so() -> None:
-    job = running().stopping(NOON_MS).heard(Report(status=Status.SUCCEEDED), NOON_MS)
+    job = (
+        running()
+        .asked(Action.CANCEL, NOON_MS)
+        .heard(Report(status=Status.SUCCEEDED), NOON_MS)
+    )
 
     assert job.status is Status.SUCCEEDED
 

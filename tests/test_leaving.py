@@ -15,12 +15,12 @@ from actors import Job
 from dev.processes import wait_for
 from web.streams.hub import ATTEND_S
 
-from . import jobs, readers
-from .site import Site, Web, site
+from .support import jobs, readers
+from .support.site import Site, Web, site
 
 WARM_UP = 600
 VISITS = 3000
-MOST_LEFT_BYTES = 8 * 1024 * 1024  # a stream that is kept has at least 10 KiB
+MAX_LEFT_BYTES = 8 * 1024 * 1024  # a stream that is kept has at least 10 KiB
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() resets the connection
 
 
@@ -35,7 +35,7 @@ async def test_thousands_who_come_and_go_leave_nothing() -> None:
         await asyncio.to_thread(come_and_go, web, job, VISITS)
 
         await asyncio.to_thread(wait_for, lambda: counts(here, web) == before)
-        assert web.memory() - memory < MOST_LEFT_BYTES
+        assert web.memory() - memory < MAX_LEFT_BYTES
         await nobody_watches(here, job)
 
 
@@ -72,7 +72,7 @@ def rudely(reader: socket.socket) -> None:
 
 
 def counts(here: Site, web: Web) -> tuple[int, int, int]:
-    """Who is connected, who listens at Redis, and what else is open.
+    """The connected clients, the listeners at Redis, and all other open files.
 
     How many connections to Redis there are depends on how many calls once met.
     """
@@ -85,7 +85,7 @@ def counts(here: Site, web: Web) -> tuple[int, int, int]:
 
 async def nobody_watches(here: Site, job: Job) -> None:
     """The workers are told of a job again and again while somebody watches it."""
-    key = f"progrock:job:{job.job}"
+    key = f"progrock:2:job:{job.job}"
     with redis.Redis.from_url(here.redis.url) as client:
         until = client.hget(key, "watched_until")
         await asyncio.sleep(1.5 * ATTEND_S)

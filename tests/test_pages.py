@@ -15,11 +15,11 @@ from quart.testing import QuartClient as _Client
 from actors.store import Store
 from dev.processes import ROOT
 from web import create_app
-from web.pages import read
+from web.http.display import read
 
-from . import jobs
-from .jobs import ALICE, BOB
-from .test_socket import Serving
+from .conftest import Serving
+from .support import jobs
+from .support.jobs import ALICE, BOB
 
 HTML = {"Accept": "text/html"}
 

@@ -1,4 +1,4 @@
-"""How the processes begin and end, and what becomes of them when others are gone."""
+"""How the processes begin and end, and how they go on when others are gone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dev.processes import WEB, Process, Stack, answers, running, wait_for, worke
 from dev.redis import embedded, free_port
 from web import create_app
 
-from .site import site
+from .support.site import site
 
 NOWHERE = "redis://:a-password@127.0.0.1:1/0"
 SECRET = "a secret for the tests, of no worth"
@@ -82,6 +82,18 @@ def test_a_setting_that_makes_no_sense_is_named(
 
 def test_production_wants_a_secret_key(redis_url: str) -> None:
     assert "SECRET_KEY" in ends_with_one_line(WEB, {"REDIS_URL": redis_url})
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1/0?colour=blue", "redis://a..b:6379"]
+)
+def test_a_redis_address_that_makes_no_sense_is_one_line(url: str) -> None:
+    with Stack(url) as stack:
+        web = stack.start(WEB)
+
+        assert web.wait() == 1
+        assert web.log().strip().startswith("REDIS_URL makes no sense: ")
+        assert "\n" not in web.log().strip()
 
 
 def test_a_port_that_is_taken_is_named(redis_url: str) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import websockets
 
-from . import jobs, proxies
-from .readers import Watcher
-from .returning import OverEvents, OverSocket, Returning, many
-from .site import BEAT_S, Site, Web, site
+from .support import jobs, proxies
+from .support.readers import Watcher
+from .support.returning import OverEvents, OverSocket, Returning, many
+from .support.site import BEAT_S, Site, Web, site
 
 Proxy = Callable[..., AbstractContextManager[str]]
 

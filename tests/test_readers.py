@@ -13,16 +13,16 @@ import pytest
 import redis
 
 from dev.processes import wait_for
-from web.server.listening import SILENT_READER_S
+from web.server.limits import SILENT_READER_S
 
-from . import jobs, readers
-from .readers import Watcher
-from .site import BEAT_S, Site, Web, site
+from .support import jobs, readers
+from .support.readers import Watcher
+from .support.site import BEAT_S, Site, Web, site
 
 KIB = 1024
 FIN = 0x80
 PATIENCE_S = 15
-MOST_KEPT = 256 * KIB  # for one stream, of which its unsent past is 64 KiB
+MAX_KEPT = 256 * KIB  # for one stream, of which its unsent past is 64 KiB
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_readers_who_take_nothing_are_dropped_and_delay_nobody(
                     lambda: not silent & web.peers(),
                     timeout_s=SILENT_READER_S / 2 + PATIENCE_S,
                 )
-                assert web.memory() - before < 220 * MOST_KEPT
+                assert web.memory() - before < 220 * MAX_KEPT
                 assert "Traceback" not in web.process.log()
             for sip in sipping:
                 sip.cancel()
@@ -253,4 +253,4 @@ async def test_a_thousand_streams_of_one_visitor_delay_nobody(
 
     assert watcher.saw_the_end
     assert_on_the_beat(watcher)
-    assert taken < 1000 * MOST_KEPT
+    assert taken < 1000 * MAX_KEPT

@@ -1,4 +1,4 @@
-"""Recipes: what a good one gives, and that each mistake in one is named."""
+"""Recipes: a good one gives a backend, and each mistake in one is named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from actors.backends.http import HttpBackend
 from actors.backends.registry import Backends
 from actors.job import Status
 from actors.recipes.expression import Expression
-from actors.recipes.format import Recipe, RecipeError, load_recipe
+from actors.recipes.format import Recipe
+from actors.recipes.load import RecipeError, load_recipe
 from actors.recipes.params import Params, ParamsError
 from actors.settings import SHIPPED_RECIPES, SettingError, Settings
 
@@ -90,6 +91,21 @@ def test_what_a_recipe_does_not_say_has_a_default(load: Load) -> None:
     assert HttpBackend("oven", recipe, 200, 2000).can == ()
 
 
+def test_a_recipe_may_pause_and_resume(load: Load) -> None:
+    recipe = load(RESTING + PAUSE + RESUME)
+
+    assert HttpBackend("oven", recipe, 200, 2000).can == ("pause", "resume")
+
+
+def test_a_param_may_have_any_shape(load: Load) -> None:
+    rule = "[params.properties]\nnote = true\n[params.properties.loaves]"
+    recipe = load(changed("[params.properties.loaves]", rule))
+
+    backend = HttpBackend("oven", recipe, 200, 2000)
+
+    assert backend.check({"note": [1]}) == {"note": [1], "loaves": 2}
+
+
 def test_a_recipe_may_set_its_own_pace(load: Load) -> None:
     recipe = load("poll_interval_ms = 3000\n" + GOOD)
 
@@ -105,13 +121,20 @@ def changed(old: str, new: str) -> str:
 
 BULK = '[bulk]\nrequest = "GET /loaves?ids={refs}"\nitems = "@"\nref = "id"\n'
 
+PAUSE = '[pause]\nrequest = "POST /loaves/{ref}/pause"\n'
+RESUME = '[resume]\nrequest = "POST /loaves/{ref}/resume"\n'
+RESTING = changed("[status.states]", '[status.states]\npaused = ["resting"]')
 MISTAKES: dict[str, tuple[str | bytes, str]] = {
     "TOML syntax": (changed("[start]", "[start"), "line 10"),
     "not UTF-8": (b'title = "\xff"', "utf-8"),
     "empty": ("", "title"),
     "unknown key": ("colour = 1\n" + GOOD, "colour"),
     "unknown nested key": (changed("[status]", "[status]\nspeed = 1"), "$.status"),
-    "unknown table": (GOOD + "[pause]\n", "pause"),
+    "unknown table": (GOOD + "[hold]\n", "hold"),
+    "action without a ref": (GOOD + '[cancel]\nrequest = "POST /stop"\n', "$.cancel"),
+    "pause without a word": (GOOD + PAUSE + RESUME, "$.status.states"),
+    "pause without resume": (RESTING + PAUSE, "$.resume"),
+    "resume without pause": (RESTING + RESUME, "$.pause"),
     "missing key": (changed('state = "state"', ""), "state"),
     "missing table": (GOOD.partition("[status]")[0], "status"),
     "wrong type": (changed('"Oven"', "7"), "$.title"),

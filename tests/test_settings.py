@@ -48,6 +48,7 @@ def test_only_redis_must_be_told() -> None:
         max_active_jobs=20,
         limits=True,
         drain_s=10,
+        key_prefix="progrock",
     )
 
 
@@ -76,7 +77,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         *("PROGROCK_ENV", "PROGROCK_DEFAULT_BACKEND", "PROGROCK_POLL_INTERVAL_MS"),
         *("PROGROCK_IDLE_INTERVAL_MS", "PROGROCK_JOB_TTL_S", "PROGROCK_API_TOKENS"),
         *("PROGROCK_ALLOWED_ORIGINS", "PROGROCK_MAX_ACTIVE_JOBS", "PROGROCK_LIMITS"),
-        "PROGROCK_DRAIN_S",
+        *("PROGROCK_DRAIN_S", "PROGROCK_KEY_PREFIX"),
     )
 
     assert Settings.read(REDIS | dict.fromkeys(names, "")) == Settings.read(REDIS)
@@ -94,6 +95,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PROGROCK_JOB_TTL_S", "1", "job_ttl_s", 1),
         ("PROGROCK_MAX_ACTIVE_JOBS", "1", "max_active_jobs", 1),
         ("PROGROCK_DRAIN_S", "1", "drain_s", 1),
+        ("PROGROCK_KEY_PREFIX", "blue:progrock-2", "key_prefix", "blue:progrock-2"),
         ("PROGROCK_LIMITS", "off", "limits", False),
         ("PROGROCK_LIMITS", "on", "limits", True),
         ("PROGROCK_ENV", "production", "development", False),
@@ -161,6 +163,7 @@ def test_a_slow_poll_makes_the_idle_one_no_faster() -> None:
         ("PROGROCK_MAX_ACTIVE_JOBS", "0"),
         ("PROGROCK_DRAIN_S", "0"),
         ("PROGROCK_DRAIN_S", "3601"),
+        *(("PROGROCK_KEY_PREFIX", text) for text in ("a b", "{a}", "ä", "p" * 65)),
         ("PORT", "65536"),
         ("PROGROCK_LIMITS", "maybe"),
         ("PROGROCK_LIMITS", "o\nff"),

@@ -1,11 +1,11 @@
-"""What a client may say over the WebSocket, and what it is told."""
+"""A client's messages over the WebSocket, and the answers to them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -19,13 +19,12 @@ from redis.exceptions import RedisError
 
 from actors import Status
 from actors.store import Store
-from web.owners.jobs import Desk
-from web.streams import websocket as conversation
+from web.owners.jobs import Jobs
+from web.streams import websocket
 
-from . import jobs
-from .jobs import ALICE, BOB
-
-Serving = Callable[..., AbstractAsyncContextManager[Quart]]
+from .conftest import Serving
+from .support import jobs
+from .support.jobs import ALICE, BOB
 
 COUNTER = {"action": "start", "backend": "counter"}
 
@@ -37,7 +36,7 @@ class Talk:
         self._connection = connection
 
     async def say(self, message: Any) -> None:
-        """Send what may be no JSON at all."""
+        """Send something that may be no JSON at all."""
         text = message if isinstance(message, str | bytes) else json.dumps(message)
         await self._connection.send(text)
 
@@ -110,7 +109,7 @@ async def test_the_job_of_2017_is_the_default_one(client: _Client) -> None:
 async def test_a_started_job_is_watched(client: _Client, store: Store) -> None:
     async with talking(client, **ALICE) as talk:
         started = await talk.ask(COUNTER)
-        job, _ = await store.load(started["job"]) or (None, "")
+        job = await store.load(started["job"])
         assert job
 
         await jobs.run(store, job, 12.5)
@@ -192,6 +191,21 @@ async def test_a_job_need_not_be_watched_to_be_cancelled(
         assert told["status"] == "stopping"
         again = await talk.ask({"action": "cancel", "job": job.job})
         assert again == told
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+async def test_a_job_is_paused_and_resumed(
+    client: _Client, store: Store, verb: str
+) -> None:
+    status = Status.PAUSED if verb == "resume" else Status.RUNNING
+    able = await jobs.move(store, await jobs.add(store, can=(verb,)), status=status)
+    unable = await jobs.move(store, await jobs.add(store), status=status)
+    async with talking(client, **ALICE) as talk:
+        told = await talk.ask({"action": verb, "job": able.job})
+        refused = await talk.refused({"action": verb, "job": unable.job})
+
+    assert told["request"]["action"] == verb
+    assert refused["error"]["code"] == f"cannot_{verb}"
 
 
 async def test_a_cancel_that_comes_too_late_is_answered_with_the_end(
@@ -297,10 +311,10 @@ async def test_over_the_limit_a_start_is_refused(serving: Serving) -> None:
 async def test_a_job_that_was_started_but_cannot_be_shown_is_named(
     app: Quart, client: _Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(_: object) -> None:
+    async def fail(*_: object) -> None:
         raise RedisError
 
-    store = app.extensions["desk"].store
+    store = app.extensions["jobs"].store
     async with talking(client) as talk:
         with monkeypatch.context() as broken:
             broken.setattr(store, "snapshots", fail)
@@ -318,7 +332,7 @@ async def test_a_mistake_of_ours_is_an_error_frame_too(
     async def fail(*_: Any) -> None:
         raise ArithmeticError
 
-    monkeypatch.setattr(Desk, "start", fail)
+    monkeypatch.setattr(Jobs, "start", fail)
     async with talking(client) as talk:
         refused = await talk.refused(COUNTER)
 
@@ -443,7 +457,7 @@ async def test_a_job_that_is_gone_is_told(
     job = await jobs.add(store)
     async with talking(client, **ALICE) as talk:
         await talk.ask({"action": "watch", "job": job.job})
-        for subscriber in app.extensions["desk"].feed.subscribers_of(job.job):
+        for subscriber in app.extensions["hub"].subscribers_of(job.job):
             subscriber.lose(job.job)
             subscriber.deliver()
 
@@ -456,7 +470,7 @@ async def test_a_job_that_is_gone_is_told(
 async def test_whoever_watches_too_much_starts_nothing_in_vain(
     client: _Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "MOST_WATCHED", 1)
+    monkeypatch.setattr(websocket, "MAX_JOBS_PER_SOCKET", 1)
     job = await jobs.add(store)
     async with talking(client, **ALICE) as talk:
         await talk.ask({"action": "watch", "job": job.job})
@@ -514,7 +528,7 @@ async def test_an_ended_job_is_left_by_itself(app: Quart, store: Store) -> None:
 
 async def test_a_drain_says_when_to_come_back(app: Quart) -> None:
     async with talking(app.test_client()) as talk:
-        drain = asyncio.create_task(app.extensions["desk"].feed.drain(5))
+        drain = asyncio.create_task(app.extensions["hub"].drain(5))
 
         told = await talk.hear()
 
@@ -525,7 +539,7 @@ async def test_a_drain_says_when_to_come_back(app: Quart) -> None:
 
 
 async def test_whoever_comes_during_a_drain_is_sent_elsewhere(app: Quart) -> None:
-    await app.extensions["desk"].feed.drain(0)
+    await app.extensions["hub"].drain(0)
     connection = app.test_client().websocket("/prog/")
     async with connection:
         with pytest.raises(WebsocketResponseError) as refused:

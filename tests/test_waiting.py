@@ -13,8 +13,8 @@ from quart.testing import QuartClient as _Client
 
 from actors.store import Store
 
-from . import jobs
-from .jobs import ALICE, BOB
+from .support import jobs
+from .support.jobs import ALICE, BOB
 
 
 def asked(client: _Client, job: str, query: str, **headers: str) -> Awaitable[Any]:
@@ -24,7 +24,7 @@ def asked(client: _Client, job: str, query: str, **headers: str) -> Awaitable[An
 
 async def watched(app: Quart, job: str) -> None:
     """Return as soon as somebody waits for the job, and has read the present."""
-    feed = app.extensions["desk"].feed
+    feed = app.extensions["hub"]
     async with asyncio.timeout(5):
         while not any(each.follows.get(job) for each in feed.subscribers_of(job)):
             await asyncio.sleep(0.005)
@@ -57,7 +57,7 @@ async def test_the_next_change_is_told_as_soon_as_it_comes(
     response = await waiting
     assert response.headers["ETag"] == '"2"'
     assert (await response.get_json())["progress"] == 12.5
-    assert app.extensions["desk"].feed.open_streams == 0
+    assert app.extensions["hub"].open_streams == 0
 
 
 @pytest.mark.parametrize("after", [1, 99])
@@ -119,7 +119,7 @@ async def test_a_wait_ends_at_a_drain(
     await watched(app, job.job)
 
     async with asyncio.timeout(2):
-        await app.extensions["desk"].feed.drain(5)
+        await app.extensions["hub"].drain(5)
 
     assert (await (await waiting).get_json())["revision"] == 1
 
@@ -135,7 +135,7 @@ async def test_whoever_goes_away_leaves_nothing(
 
         await connection.disconnect()
 
-    feed = app.extensions["desk"].feed
+    feed = app.extensions["hub"]
     assert not feed.subscribers_of(job.job)
     assert feed.open_streams == 0
 

@@ -2,63 +2,73 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 from quart import Quart
 
-from actors.backends.registry import Backends
-from actors.settings import Settings, settings as from_environment
-from actors.store import Store
-from actors.store.redis import connect
-from web.http.json_input import MOST_BYTES
-from web.owners.jobs import Desk
-from web.owners.visitors import Access
-from web.streams.handover import Handover
-from web.streams.hub import Feed
+from actors import Backends, Settings, Store, connect_broker
 
-from . import pages as page_routes
-from .api import api
-from .events import events
-from .health import health
+from . import api, events, health, pages, socket
 from .http import problems
-from .owners import headers as visiting
-from .pages import pages
-from .server import patch as hypercorn_patch
-from .socket import socket
+from .owners import headers
+from .owners.jobs import Jobs
+from .owners.origins import Origins
+from .owners.visitors import Visitors
+from .server import patch
+from .server.limits import MAX_BODY_BYTES
+from .streams.handover import Handover
+from .streams.hub import Hub
 
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings = from_environment) -> Quart:
-    """Make the application; raises SettingError where a setting makes no sense."""
-    hypercorn_patch.apply()
-    app = Quart(__name__, template_folder="../templates", static_folder="../static")
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+def create_app(settings: Settings | None = None) -> Quart:
+    """Make the application; without settings they are read from the environment.
+
+    Raises SettingError if a setting makes no sense.
+    """
+    settings = settings or Settings.read(os.environ)
+    patch.apply()
+    app = Quart(
+        __name__,
+        template_folder=str(_folder("templates")),
+        static_folder=str(_folder("static")),
+    )
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = None  # a browser asks whether it changed
-    for blueprint in (pages, api, events, socket, health):
-        app.register_blueprint(blueprint)
+    for module in (pages, api, events, socket, health):
+        app.register_blueprint(module.routes)
     problems.install(app)
-    visiting.install(app)
-    page_routes.install(app)
+    headers.install(app)
+    pages.install(app)
     app.asgi_app = Handover(app.asgi_app)  # type: ignore[method-assign]  # Quart's own way
     _furnish(app, settings)
     return app
 
 
 def _furnish(app: Quart, settings: Settings) -> None:
-    """Give the app its desk, and open and close what stands on it."""
-    store = Store(
-        connect(settings.redis_url),
-        job_ttl_s=settings.job_ttl_s,
-        poll_interval_ms=settings.poll_interval_ms,
-    )
-    desk = Desk(settings, store, Backends.read(settings), Feed(store), Access(settings))
-    app.extensions["desk"] = desk
+    """Give the app its jobs and its hub, and open and close them with it."""
+    connect_broker(settings.broker_url, settings.key_prefix)
+    store = Store.open(settings)
+    backends, hub = Backends.read(settings), Hub(store)
+    app.extensions["visitors"] = Visitors(settings)
+    app.extensions["origins"] = Origins(settings)
+    app.extensions["jobs"] = Jobs(settings, store, backends)
+    app.extensions["hub"] = hub
 
     @app.while_serving
     async def serve() -> AsyncGenerator[None, None]:
-        async with desk.feed:
+        async with hub, health.watched_workers(store):
             yield
-        await desk.backends.close()
+        await backends.close()
         await store.close()
+
+
+def _folder(name: str) -> Path:
+    """Find templates or static files: in the package of a wheel, otherwise beside."""
+    here = Path(__file__).resolve().parent
+    packed = here / name
+    return packed if packed.is_dir() else here.parent / name

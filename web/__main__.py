@@ -1,4 +1,4 @@
-"""`python -m web`: Hypercorn in this process, with an end that nobody is cut off by.
+"""`python -m web`: Hypercorn in this process, with an end that cuts nobody off.
 
 Hypercorn's own worker processes are killed with their streams open, and its graceful
 timeout cuts streams without a word, so the streams are ended here before it stops.
@@ -18,58 +18,62 @@ import uvloop
 from hypercorn.asyncio import serve
 from quart import Quart
 
-from actors.process import calm_garbage_collector
-from actors.settings import settings
-from actors.store import redis as connection
-from web.owners.jobs import Desk
-from web.server.listening import Listening, allow_many_files
+from actors import Settings, calm_garbage_collector, require_redis
 
 from . import create_app
+from .server.listening import Listening, allow_many_files
+from .streams.hub import Hub
 
 NOTICE_S = 0.5  # in which balancers see that this process is not ready
 
 
 def main() -> None:
-    # Python's own handler raises anywhere, and what it raises may be swallowed there.
+    # Python's own handler raises anywhere, and its exception may be swallowed there.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
-    app = create_app()
-    connection.require(settings.redis_url, "REDIS_URL")
-    connection.require(settings.broker_url, "BROKER_URL")
+    settings = Settings.read(os.environ)
+    app = create_app(settings)
+    require_redis(settings.redis_url, "REDIS_URL")
+    require_redis(settings.broker_url, "BROKER_URL")
+    listening = _listen(settings)
     calm_garbage_collector()
     allow_many_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app))
+        runner.run(_serve(app, listening, settings.drain_s))
 
 
-async def _serve(app: Quart) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    desk = app.extensions["desk"]
-
-    async def drained() -> None:
-        await stop.wait()
-        await _drain(desk)
-
+def _listen(settings: Settings) -> Listening:
+    listening = Listening(settings)
     try:
-        await serve(app, Listening(settings), shutdown_trigger=drained)
+        listening.open()
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         sys.exit(f"PORT {settings.port}: cannot listen there ({error.strerror}).")
+    return listening
 
 
-async def _drain(desk: Desk) -> None:
-    # A stalled reader can hold Hypercorn's own end for ever, a broker a thread.
-    deadline = threading.Timer(settings.drain_s, os._exit, (0,))
+async def _serve(app: Quart, listening: Listening, drain_s: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+
+    async def drained() -> None:
+        await stop.wait()
+        await _drain(app.extensions["hub"], drain_s)
+
+    await serve(app, listening, shutdown_trigger=drained)
+
+
+async def _drain(hub: Hub, drain_s: int) -> None:
+    # A stalled reader can block Hypercorn's shutdown, a broker that hangs a thread.
+    deadline = threading.Timer(drain_s, os._exit, (0,))
     deadline.daemon = True
     deadline.start()
-    notice_s = min(NOTICE_S, settings.drain_s / 4)
-    await desk.feed.drain(settings.drain_s / 2, notice_s)
+    await hub.drain(drain_s / 2, min(NOTICE_S, drain_s / 4))
 
 
 if __name__ == "__main__":

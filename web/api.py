@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 from quart import Blueprint, Response, jsonify, request
 
-from actors import Job, Status
-from actors.backends import BackendError, ResultFile
-from actors.store.values import Snapshot
-from web.http.json_input import fitted, parsed
-from web.http.problems import Problem, wants_html
-from web.owners.headers import visitor
-from web.owners.jobs import desk
-from web.streams.long_poll import Wait, newer
+from actors import Action, Snapshot, Status
 
+from .http.json_input import fitted, parsed
+from .http.problems import Problem, wants_html
+from .owners import current_jobs, current_visitor
 from .pages import job_page
+from .server.limits import MAX_JOBS_PER_LIST
+from .streams import current_hub
+from .streams.long_poll import Wait, newer
 
-MOST_PER_PAGE = 100
-# Shown in the page; anything else that a third party made is only for download.
+# Shown in the page; every other file that a third party made is only for download.
 INLINE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
 
-api = Blueprint("api", __name__)
+routes = Blueprint("api", __name__)
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,34 +30,37 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
     params: dict[str, Any] = {}
 
 
-@api.post("/jobs")
+@routes.post("/jobs")
 async def create_job() -> Response:
     order = fitted(parsed(await _json_body()), Order)
-    job = await desk().start(visitor(), order.backend, order.params)
+    key = _idempotency_key()
+    job = await current_jobs().start(
+        current_visitor(), order.backend, order.params, key
+    )
     response = _answer(msgspec.json.encode(job), 202)
     response.headers["Location"] = f"/jobs/{job.job}"
     response.headers["Retry-After"] = "1"
     return response
 
 
-@api.get("/jobs")
+@routes.get("/jobs")
 async def list_jobs() -> Response:
     try:
-        page = await desk().store.page(
-            visitor().owner,
+        page = await current_jobs().store.page(
+            current_visitor().owner,
             status=_status(request.args.get("status")),
             limit=_limit(request.args.get("limit")),
             cursor=request.args.get("cursor"),
         )
     except KeyError as error:
         raise Problem(400, "bad_cursor", "This cursor leads nowhere.") from error
-    jobs = b",".join(snapshot.data for snapshot in page.snapshots)
+    listed = b",".join(snapshot.data for snapshot in page.snapshots)
     return _answer(
-        b'{"jobs":[%s],"cursor":%s}' % (jobs, msgspec.json.encode(page.cursor))
+        b'{"jobs":[%s],"cursor":%s}' % (listed, msgspec.json.encode(page.cursor))
     )
 
 
-@api.get("/jobs/<job>")
+@routes.get("/jobs/<job>")
 async def show_job(job: str) -> Response:
     if wants_html():
         return await job_page(job)
@@ -73,23 +73,26 @@ async def show_job(job: str) -> Response:
     return response
 
 
-@api.delete("/jobs/<job>")
+@routes.delete("/jobs/<job>")
 async def cancel_job(job: str) -> Response:
-    cancelled = await desk().cancel(visitor(), job)
-    return _answer(msgspec.json.encode(cancelled), 200 if cancelled.finished else 202)
+    return await _requested(job, Action.CANCEL)
 
 
-@api.get("/jobs/<job>/result")
+@routes.post("/jobs/<job>/pause")
+async def pause_job(job: str) -> Response:
+    return await _requested(job, Action.PAUSE)
+
+
+@routes.post("/jobs/<job>/resume")
+async def resume_job(job: str) -> Response:
+    return await _requested(job, Action.RESUME)
+
+
+@routes.get("/jobs/<job>/result")
 async def show_result(job: str) -> Response:
-    found = await desk().job(visitor(), job)
-    if not (found.result and found.result.get("content_type")):
-        raise Problem(404, "no_result", "This job has made no file.")
-    stream = _result(found)
-    try:
-        file = await anext(stream)
-    except BackendError as error:
-        raise Problem(502, error.code, error.message) from error
-    assert not isinstance(file, bytes)  # the first thing that the stream yields
+    stream = current_jobs().result(current_visitor(), job)
+    file = await anext(stream)
+    assert not isinstance(file, bytes)  # the first value of the stream
     response = Response(stream, content_type=file.content_type)
     response.timeout = None  # the backend's own time limits hold
     if file.length is not None:
@@ -100,29 +103,29 @@ async def show_result(job: str) -> Response:
     return response
 
 
-@api.get("/backends")
+@routes.get("/backends")
 async def list_backends() -> Response:
-    return jsonify(backends=desk().catalogue())
+    return jsonify(backends=current_jobs().catalogue())
 
 
 async def _snapshot(job: str, wait: Wait | None) -> Snapshot:
     """The job as it is now, or as it is when something newer comes."""
     if wait:
-        await desk().check_owner(visitor(), [job])
-        if snapshot := await newer(desk().feed, job, wait):
-            return snapshot
-    return await desk().snapshot(visitor(), job)
+        return await newer(current_hub(), job, current_visitor().owner, wait)
+    return await current_jobs().snapshot(current_visitor(), job)
 
 
-async def _result(job: Job) -> AsyncIterator[ResultFile | bytes]:
-    """Yield the file, then what is in it, so that a refusal comes before the answer."""
-    contact = await desk().store.contact(job.job)
-    backend = desk().backend(job.backend)
-    assert contact.ref is not None  # it has a result
-    async with backend.result(contact.ref) as file:
-        yield file
-        async for chunk in file.chunks():
-            yield chunk
+async def _requested(job_id: str, action: Action) -> Response:
+    job = await current_jobs().request(current_visitor(), job_id, action)
+    return _answer(msgspec.json.encode(job), 200 if job.finished else 202)
+
+
+def _idempotency_key() -> str | None:
+    """The key as UTF-8, as the socket's is; headers are read as Latin-1 (RFC 9110)."""
+    keys = request.headers.getlist("Idempotency-Key")
+    if len(keys) > 1:
+        raise Problem(422, "bad_key", "Send one Idempotency-Key.")
+    return keys[0].encode("latin-1").decode(errors="replace") if keys else None
 
 
 async def _json_body() -> bytes:
@@ -154,8 +157,10 @@ def _limit(text: str | None) -> int:
         limit = int(text)
     except ValueError:
         limit = 0
-    if not 1 <= limit <= MOST_PER_PAGE:
-        raise Problem(400, "bad_limit", f"The limit must be from 1 to {MOST_PER_PAGE}.")
+    if not 1 <= limit <= MAX_JOBS_PER_LIST:
+        raise Problem(
+            400, "bad_limit", f"The limit must be from 1 to {MAX_JOBS_PER_LIST}."
+        )
     return limit
 
 

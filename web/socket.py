@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from quart import Blueprint, websocket
 
-from web.http.problems import unavailable
-from web.owners.jobs import desk
-from web.server.direct_write import wire_of
-from web.streams.handover import line_of
-from web.streams.websocket import Conversation
+from .http.problems import unavailable
+from .owners import current_jobs, current_origins, current_visitors
+from .streams import current_hub
+from .streams.connection import connection_of
+from .streams.websocket import WebSocketStream
 
-socket = Blueprint("socket", __name__)
+routes = Blueprint("socket", __name__)
 
 
-@socket.websocket("/prog/")
+@routes.websocket("/prog/")
 async def prog() -> None:
-    access = desk().access
-    access.check_origin(websocket)
-    visitor = access.visitor(websocket)
-    if desk().feed.draining:
+    current_origins().check(websocket)
+    visitor = current_visitors().visitor(websocket)
+    if current_hub().draining:
         raise unavailable()
     cookie = visitor.new_cookie
     await websocket.accept(headers={"Set-Cookie": cookie} if cookie else None)
-    line, wire = line_of(websocket.scope), wire_of(websocket.scope)
+    connection = connection_of(websocket.scope)
     batches = websocket.args.get("batch") == "1"
-    line.sequel = Conversation(desk(), visitor, line, wire, batches).run
+    stream = WebSocketStream(
+        current_hub(), connection, current_jobs(), visitor, batches
+    )
+    connection.sequel = stream.run

@@ -1,48 +1,21 @@
-"""Third parties in our words: what each must offer, and what may go wrong with it."""
+"""Third parties: the methods that each must have, and how they fail."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-import msgspec
-
-from actors.job import Problem, Status
+from actors.report import Report
+from actors.requests import Action
 
 __all__ = ["Backend", "BackendError", "Report", "ResultFile"]
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend said of one job."""
-
-    status: Status
-    progress: float | None = None
-    done: int | float | None = None
-    total: int | float | None = None
-    unit: str | None = None
-    message: str | None = None
-    result: dict[str, Any] | None = None
-    file: str | None = None  # the content type of what it made
-    error: Problem | None = None
-
-    @property
-    def percentage(self) -> float | None:
-        """0 to 100 with one decimal, cut off: 99.99 is not yet 100."""
-        if self.progress is not None:
-            tenths = self.progress * 10
-        elif self.done is not None and self.total:
-            tenths = self.done * 1000 / self.total
-        else:
-            return None
-        return math.floor(min(1000, max(0, tenths))) / 10
-
-
 class BackendError(Exception):
-    """A backend did not do what it was asked.
+    """A backend did not do as it was asked.
 
-    `permanent` errors cannot be cured by asking again. `retry_after_s` is what the
+    Asking again cannot cure a `permanent` error. `retry_after_s` is how long the
     backend asked us to wait. The message is a sentence for people.
     """
 
@@ -73,7 +46,8 @@ class ResultFile(Protocol):
 class Backend(Protocol):
     """One third party. `ref` is its own name for a job, opaque to us.
 
-    `batch_size` jobs are asked for in one call, `lane_size` jobs by one message.
+    `batch_size` jobs are asked for in one call, `lane_size` jobs by one message. `can`
+    holds the actions that it offers.
     """
 
     name: str
@@ -90,14 +64,14 @@ class Backend(Protocol):
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError."""
 
-    async def start(self, job: str, params: Mapping[str, Any]) -> str:
-        """Start `job` and return its ref; asking twice for one job is harmless."""
+    async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
+        """Start a job and return its ref; asking twice for one job is harmless."""
 
     async def reports(self, refs: Sequence[str]) -> list[Report | BackendError]:
         """Ask for up to `batch_size` jobs at once; answers in the order asked."""
 
-    async def cancel(self, ref: str) -> None:
-        """Ask for a job to be stopped."""
+    async def send(self, action: Action, ref: str) -> None:
+        """Ask for a job to be cancelled, paused or resumed; raises BackendError."""
 
     def result(self, ref: str) -> AbstractAsyncContextManager[ResultFile]:
         """Open the file that a job made."""

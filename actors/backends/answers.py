@@ -1,23 +1,23 @@
-"""What a service says, read as its recipe tells: a document becomes a Report."""
+"""Reads a backend's answers as its recipe tells: a document becomes a Report."""
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import msgspec
-
-from actors.job import Problem, Status
+from actors.json_input import TooDeepError, parse_json
+from actors.limits import MAX_MESSAGE_CHARACTERS, MAX_NUMBER
 from actors.recipes.format import Recipe
+from actors.status import Failure, Status
 
 from . import BackendError, Report
-from .client import Answer
+from .client import HttpAnswer
 
-MAX_MESSAGE_CHARACTERS = 500
-MAX_NUMBER = 2**53  # browsers count exactly up to here
-_NOT_JSON = (ValueError, RecursionError)  # too deep is as bad as wrong
-_NOT_NOW = (429, 503)
+_NOT_NOW = (408, 425, 429, 503)
+
+logger = logging.getLogger(__name__)
 
 
 class Reader:
@@ -33,7 +33,7 @@ class Reader:
         word = rule.state.find(document)
         status = self._statuses.get(word) if isinstance(word, str) else None
         if status is None:
-            raise self.not_understood()
+            raise not_understood(self._recipe.title)
         ended_well = status is Status.SUCCEEDED
         return Report(
             status=status,
@@ -47,20 +47,14 @@ class Reader:
             error=self._error(document) if status is Status.FAILED else None,
         )
 
-    def refusal(self, answer: Answer, *, permanent: bool) -> BackendError:
-        """What an answer that is no success means."""
+    def refusal(self, answer: HttpAnswer, *, permanent: bool) -> BackendError:
+        """Return the error that an answer other than a success stands for."""
         return BackendError(
             f"http_{answer.status}",
             _reason(answer.body)
             or f"{self._recipe.title} answered with {answer.status}.",
             permanent=permanent and answer.status not in _NOT_NOW,
             retry_after_s=_retry_after(answer.headers.get("Retry-After")),
-        )
-
-    def not_understood(self) -> BackendError:
-        return BackendError(
-            "unexpected_answer",
-            f"{self._recipe.title} answered with something that we do not understand.",
         )
 
     def no_ref(self) -> BackendError:
@@ -83,22 +77,40 @@ class Reader:
         rule = self._recipe.result
         return rule.content_type if rule.request else None
 
-    def _error(self, document: Any) -> Problem:
+    def _error(self, document: Any) -> Failure:
         rule = self._recipe.status.error
         said = _text(rule and rule.find(document))
-        return Problem(
+        return Failure(
             "backend_failed", said or f"{self._recipe.title} could not finish it."
         )
 
 
-def document(answer: Answer) -> Any:
-    """Parse an answer; raises a transient BackendError where it is not JSON."""
+def document(answer: HttpAnswer, *, is_bulk: bool = False) -> Any:
+    """Parse an answer; raises a transient BackendError if it is not JSON.
+
+    The items of a bulk answer are each checked for their nesting later.
+    """
     try:
-        return msgspec.json.decode(answer.body)
-    except _NOT_JSON as error:
+        return parse_json(answer.body, is_checked=not is_bulk)
+    except TooDeepError as error:
+        raise BackendError(
+            "unexpected_answer",
+            "The service answered with JSON that is nested too deep.",
+        ) from error
+    except ValueError as error:
         raise BackendError(
             "unexpected_answer", "The service answered with something that is not JSON."
         ) from error
+
+
+def not_understood(title: str, cause: Exception | None = None) -> BackendError:
+    """A transient error, for the next answer may be better. The log has the cause."""
+    if cause:
+        logger.error("An answer of %s could not be read.", title, exc_info=cause)
+    return BackendError(
+        "unexpected_answer",
+        f"{title} answered with something that we do not understand.",
+    )
 
 
 def _number(value: Any) -> int | float | None:
@@ -113,8 +125,8 @@ def _text(value: Any) -> str | None:
 def _reason(body: bytes) -> str | None:
     """A sentence out of the common shapes of JSON errors, RFC 9457's first."""
     try:
-        said = msgspec.json.decode(body)
-    except _NOT_JSON:
+        said = parse_json(body)
+    except ValueError:
         return None
     if not isinstance(said, dict):
         return None
@@ -131,6 +143,6 @@ def _retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value).replace(tzinfo=UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # such as a year with 20 digits
         return None
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

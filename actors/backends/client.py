@@ -1,6 +1,6 @@
-"""A third party's server: one HTTP session, with limits on what it may do to us.
+"""The HTTP session to one third party, with limits on its answers.
 
-Redirects are not followed and nothing outside its origin is asked: a service cannot
+Redirects are not followed and nothing outside its origin is asked: a third party cannot
 send us to somebody else's server.
 """
 
@@ -16,15 +16,14 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from actors.limits import MAX_ANSWER_BYTES
 from actors.recipes.format import Recipe, RequestLine
 
 from . import BackendError
 
-MAX_ANSWER_BYTES = 1_000_000
 
-
-class Answer(NamedTuple):
-    """What came back, whole."""
+class HttpAnswer(NamedTuple):
+    """An answer with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,8 +42,8 @@ class File:
         return self._response.content.iter_chunked(64 * 1024)
 
 
-class Service:
-    """The server that a recipe names."""
+class Client:
+    """An HTTP client like aiohttp's, bound to the server that a recipe names."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -60,7 +59,7 @@ class Service:
         *,
         json: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Send a request and read the answer; raises a transient BackendError."""
         with self._failures:
             async with self._connected().request(
@@ -70,7 +69,9 @@ class Service:
                 headers=headers,
                 allow_redirects=False,
             ) as response:
-                return Answer(response.status, response.headers, await _read(response))
+                return HttpAnswer(
+                    response.status, response.headers, await _read(response)
+                )
 
     @asynccontextmanager
     async def open(
@@ -100,7 +101,7 @@ class Service:
     def own_path(self, request: RequestLine, location: str) -> str:
         """Return the path of a Location that was answered to `request`.
 
-        Raises a permanent BackendError where it leads to another server.
+        Raises a permanent BackendError if it leads to another server.
         """
         asked = str(self._url(request.path, ""))
         try:
@@ -143,7 +144,7 @@ class Service:
 
 
 class _Failures:
-    """Inside, what goes wrong on the way is a BackendError."""
+    """Turns a failure of the network into a BackendError."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -163,7 +164,7 @@ class _Failures:
 
 
 def quoted(ref: str) -> str:
-    """A job's name as a part of a path."""
+    """Return a job's name as a part of a path."""
     return quote(ref, safe="")
 
 

@@ -1,11 +1,11 @@
-"""Every backend that there is a recipe for."""
+"""Every backend that a recipe describes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from actors.recipes.format import RecipeError, load_recipe
+from actors.recipes.load import RecipeError, load_recipe
 from actors.settings import SettingError, Settings
 
 from . import Backend

@@ -1,5 +1,10 @@
-"""Dramatiq's broker, made punctual and hard to hurt."""
+"""Dramatiq's broker, made punctual and hard to hurt: one for each process."""
 
-from .redis_broker import broker
+import dramatiq
 
-__all__ = ["broker"]
+from .punctual import PunctualBroker
+
+__all__ = ["PunctualBroker", "broker"]
+
+broker = PunctualBroker()
+dramatiq.set_broker(broker)

@@ -1,4 +1,4 @@
-"""A JMESPath expression: where in an answer a value stands."""
+"""A JMESPath expression: it says where in an answer a value stands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Expression:
     """
 
     def __init__(self, text: str) -> None:
-        """Compile `text`; raises ValueError where it is not JMESPath."""
+        """Compile `text`; raises ValueError if it is not JMESPath."""
         try:
             compiled = jmespath.compile(text)
         except JMESPathError as error:
@@ -33,7 +33,7 @@ def _search(compiled: Any) -> Callable[[Any], Any]:
         try:
             return compiled.search(document)
         except ValueError:  # JMESPathError is one
-            return None  # such as a function applied to what is not there
+            return None  # such as a function applied to a missing value
 
     return find
 

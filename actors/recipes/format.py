@@ -1,33 +1,21 @@
-"""A recipe: how to talk to one kind of third party, read from TOML and checked."""
+"""The format of a recipe: which tables and keys there are, and the type of each."""
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from jsonschema import Draft202012Validator, SchemaError
-from yarl import URL
 
-from actors.job import Status
+from actors.requests import Action
+from actors.status import Status
 
 from .expression import Expression
 
-_VARIABLE = re.compile(
-    r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
-)
 _REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) ((?:/|\{ref\})\S*)")
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=50, le=3_600_000)]
-
-
-class RecipeError(Exception):
-    """A recipe cannot be used; the message names the file and the key."""
 
 
 class RequestLine:
@@ -67,9 +55,8 @@ class Start(Part, frozen=True, kw_only=True):
     ref: Reference
 
 
-class Answer(Part, frozen=True, kw_only=True):
-    """How a status answer reads: their words for each of our statuses, and where
-    the rest stands."""
+class StatusRules(Part, frozen=True, kw_only=True):
+    """Where in a status answer each value stands, and their words for our statuses."""
 
     state: Expression
     states: dict[Status, list[str]]
@@ -84,7 +71,7 @@ class Answer(Part, frozen=True, kw_only=True):
         return {word: ours for ours, words in self.states.items() for word in words}
 
 
-class StatusCall(Answer, frozen=True, kw_only=True):
+class StatusCall(StatusRules, frozen=True, kw_only=True):
     request: RequestLine
     final: tuple[Annotated[int, msgspec.Meta(ge=400, le=599)], ...] = (404, 410)
 
@@ -98,12 +85,14 @@ class BulkCall(Part, frozen=True, kw_only=True):
     batch_size: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 100
 
 
-class Cancel(Part, frozen=True, kw_only=True):
+class ActionCall(Part, frozen=True, kw_only=True):
+    """One call that cancels, pauses or resumes a job."""
+
     request: RequestLine
 
 
 class Result(Part, frozen=True, kw_only=True):
-    """What a succeeded job made: a file to fetch, or values out of its last answer."""
+    """A succeeded job's result: a file to fetch, or values out of the last answer."""
 
     request: RequestLine | None = None
     content_type: str = "application/octet-stream"
@@ -127,75 +116,25 @@ class Recipe(Part, frozen=True, kw_only=True):
     start: Start
     status: StatusCall
     bulk: BulkCall | None = None
-    cancel: Cancel | None = None
+    cancel: ActionCall | None = None
+    pause: ActionCall | None = None
+    resume: ActionCall | None = None
     result: Result = Result()
 
     @property
     def refs_are_addresses(self) -> bool:
-        calls = (self.status, self.cancel, self.result)
-        return any(c.request.takes_address for c in calls if c and c.request)
+        lines = (self.status.request, self.result.request, *self.action_calls.values())
+        return any(line.takes_address for line in lines if line)
 
-
-def load_recipe(path: Path, environ: Mapping[str, str] = os.environ) -> Recipe:
-    """Read one recipe; raises RecipeError, which names the file and the key."""
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-        document = _filled_in(document, environ, "$")
-        recipe = msgspec.convert(document, Recipe, dec_hook=_decode)
-        return _checked(recipe)
-    except (OSError, UnicodeDecodeError, ValueError, SchemaError) as error:
-        raise RecipeError(f"{path}: {_in_one_line(error)}") from error
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
-    return kind(value)
-
-
-def _filled_in(value: Any, environ: Mapping[str, str], key: str) -> Any:
-    """Replace `${NAME}` and `${NAME:-default}` in every string."""
-    if isinstance(value, dict):
-        return {k: _filled_in(v, environ, f"{key}.{k}") for k, v in value.items()}
-    if isinstance(value, list):
-        return [_filled_in(v, environ, f"{key}[{n}]") for n, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def fill(match: re.Match[str]) -> str:
-        text = environ.get(match["name"]) or match["default"]
-        if text is None:
-            raise ValueError(f"the variable {match['name']} is not set - at `{key}`")
-        return text
-
-    return _VARIABLE.sub(fill, value)
-
-
-def _checked(recipe: Recipe) -> Recipe:
-    if not _is_web_address(recipe.url):
-        raise ValueError("must be an http or https address - at `$.url`")
-    for name, value in recipe.headers.items():
-        if not value.isprintable():
-            raise ValueError(f"must be one line of text - at `$.headers.{name}`")
-    for status in (Status.SUCCEEDED, Status.FAILED):
-        if not recipe.status.states.get(status):
-            raise ValueError(f"needs a word for {status} - at `$.status.states`")
-    if len(recipe.status.statuses) < sum(map(len, recipe.status.states.values())):
-        raise ValueError("has the same word twice - at `$.status.states`")
-    if "{ref}" not in recipe.status.request.path:
-        raise ValueError("needs {ref} in its path - at `$.status.request`")
-    if recipe.bulk and "{refs}" not in recipe.bulk.request.path:
-        raise ValueError("needs {refs} in its path - at `$.bulk.request`")
-    Draft202012Validator.check_schema(params_schema(recipe))
-    return recipe
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    return url.scheme in ("http", "https") and bool(url.host)
+    @property
+    def action_calls(self) -> dict[Action, RequestLine]:
+        """The call for each action that this kind of third party offers."""
+        calls: dict[Action, ActionCall | None] = {
+            Action.CANCEL: self.cancel,
+            Action.PAUSE: self.pause,
+            Action.RESUME: self.resume,
+        }
+        return {action: call.request for action, call in calls.items() if call}
 
 
 def params_schema(recipe: Recipe) -> dict[str, Any]:
@@ -206,10 +145,3 @@ def params_schema(recipe: Recipe) -> dict[str, Any]:
         "additionalProperties": False,
         **recipe.params,
     }
-
-
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, SchemaError):
-        where = ".".join(["$.params", *map(str, error.absolute_path)])
-        return f"{error.message} - at `{where}`"
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What a visitor may ask of a backend, checked against its JSON Schema."""
+"""The params of a start, checked against the JSON Schema of their recipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Params:
         self._defaults = {
             name: rule["default"]
             for name, rule in schema["properties"].items()
-            if "default" in rule
+            if isinstance(rule, dict) and "default" in rule
         }
         self._validator = Draft202012Validator(schema)
 

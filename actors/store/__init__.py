@@ -1,21 +1,5 @@
 """Where jobs live: in Redis, changed by one script each."""
 
-from .store import (
-    ATTENTION_MS,
-    FEED,
-    LEASE_MS,
-    PREFIX,
-    Store,
-    TooManyJobsError,
-    now_ms,
-)
+from .store import ATTENTION_MS, LEASE_MS, KeyReusedError, Store, TooManyJobsError
 
-__all__ = [
-    "ATTENTION_MS",
-    "FEED",
-    "LEASE_MS",
-    "PREFIX",
-    "Store",
-    "TooManyJobsError",
-    "now_ms",
-]
+__all__ = ["ATTENTION_MS", "LEASE_MS", "KeyReusedError", "Store", "TooManyJobsError"]

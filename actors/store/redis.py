@@ -1,4 +1,4 @@
-"""The asyncio client of Redis: every call has a limit, and a cancelled one ends.
+"""How Redis is reached: a client whose calls all have a limit, and end if cancelled.
 
 redis-py's own `socket_timeout` waits with `asyncio.wait_for`, which on Python 3.11
 loses a cancellation that comes when the answer does
@@ -26,12 +26,12 @@ from actors.settings import SettingError
 
 CALL_S = 5
 START_S = 5  # Redis may be starting beside us
-CONNECTIONS = 16
+MAX_CONNECTIONS = 16
 
 
 @asynccontextmanager
 async def limited() -> AsyncIterator[None]:
-    """Limit what is inside; raises redis-py's TimeoutError."""
+    """Limit the time of the block; raises redis-py's TimeoutError."""
     try:
         async with asyncio.timeout(CALL_S):
             yield
@@ -60,16 +60,16 @@ def connect(url: str) -> Redis:
         socket_timeout=None,
         socket_connect_timeout=3,
         health_check_interval=30,
-        max_connections=CONNECTIONS,
+        max_connections=MAX_CONNECTIONS,
         protocol=2,
     )
     return LimitedRedis.from_pool(pool)
 
 
 def require(url: str, variable: str) -> None:
-    """Wait until Redis answers; raises SettingError where it does not in time."""
+    """Wait until Redis answers; raises SettingError if it does not in time."""
     deadline = time.monotonic() + START_S
-    while not _answers(url):
+    while not _answers(url, variable):
         if time.monotonic() > deadline:
             parts = urlsplit(url)
             host = parts.netloc.rpartition("@")[2]  # without the password
@@ -78,9 +78,11 @@ def require(url: str, variable: str) -> None:
         time.sleep(0.1)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, variable: str) -> bool:
     try:
         with redis.Redis.from_url(url, socket_connect_timeout=1) as client:
             return bool(client.ping())
     except RedisError:
         return False
+    except (TypeError, ValueError) as error:  # an unknown option, an impossible host
+        raise SettingError(f"{variable} makes no sense: {error}.") from error

@@ -1,89 +1,133 @@
-"""What goes into the store and comes out of it."""
+"""The values that go into the store and come out of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import msgspec
 
 from actors.job import Job
 
+logger = logging.getLogger(__name__)
+
 _encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """How we stand with the backend over one job; no viewer sees this."""
+class BackendState(msgspec.Struct, frozen=True, kw_only=True):
+    """The backend's side of a job, as far as we know it; viewers do not see it.
+
+    `ref` is the backend's name for the job. `failures` counts calls that failed in a
+    row, `heard_ms` is when a call last succeeded. `unknown_since_ms` is set while no
+    recipe is there for the job's backend.
+    """
 
     ref: str | None = None
-    cancel_sent: bool = False
     failures: int = 0
     heard_ms: int = 0
+    unknown_since_ms: int = 0
 
 
 class Beat(NamedTuple):
-    """A message to send: the lane's chain, its fencing token, when."""
+    """A poll message to send: its lane, its number (a fencing token), its delay."""
 
     lane: str
-    beat: int
+    number: int
     delay_ms: int
 
 
 @dataclass(slots=True)
-class Taken:
-    """A job that is ours until its lease runs out, as it was when we took it.
+class Lease:
+    """A job that is ours until the lease ends, as the job was when we took it.
 
-    `at_ms` is the moment to see to it, by Redis's clock.
+    `at_ms` is when to call its backend, by Redis's clock.
     """
 
-    id: str
-    take: int
+    job_id: str
+    number: int
     job: Job
-    contact: Contact
+    backend_state: BackendState
     lane: str
     at_ms: int
-    told_ms: int = 0
     watched: bool = False
+    told_ms: int = 0
+    is_broken: bool = False  # its call or its writing failed in an unforeseen way
+
+    @classmethod
+    def decoded(
+        cls,
+        lane: str,
+        job_id: bytes,
+        number: int,
+        snapshot: bytes,
+        backend_state: bytes,
+        at_ms: int,
+        watched: int = 0,
+        told_ms: int = 0,
+    ) -> Lease:
+        """Read a lease as the scripts write it."""
+        return cls(
+            job_id.decode(),
+            number,
+            decode_job(snapshot),
+            decode_backend_state(backend_state),
+            lane,
+            at_ms,
+            bool(watched),
+            told_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """One beat: what to poll until the next, soonest first, and Redis's clock."""
+class Due:
+    """The jobs that one beat took: all that are due before the next, soonest first."""
 
-    next: Beat
-    jobs: list[Taken]
-    now_ms: int
+    next_beat: Beat
+    leases: list[Lease]
+    redis_now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """One job to be written back; `job.revision` grows where there is news."""
+    """One job to be written back; `job.revision` grows if there is news.
+
+    It is encoded when it is made, so a job that cannot be encoded fails here, alone.
+    Not frozen: that would double the time to make one, and each poll makes one.
+    """
 
     before: Job
     job: Job
-    contact: Contact | None = None
-    take: int | None = None
+    backend_state: BackendState | None = None
+    lease_number: int | None = None
     due_watched_ms: int | None = None
     due_idle_ms: int | None = None
+    packed: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    def packed(self) -> tuple[str, ...]:
-        contact = self.contact
+    def __post_init__(self) -> None:
+        self.packed = self._packed()
+
+    def _packed(self) -> tuple[str, ...]:
+        state = self.backend_state
         return (
             self.job.job,
-            _or_empty(self.take),
+            _or_empty(self.lease_number),
             str(self.before.revision),
             str(self.job.revision),
             "1" if self.job.finished else "0",
-            "1" if contact and contact.ref is not None else "0",
+            "1" if state and state.ref is not None else "0",
             _encode(self.job).decode(),
-            _encode(contact).decode() if contact else "",
+            _encode(state).decode() if state else "",
             _or_empty(self.due_watched_ms),
             _or_empty(self.due_idle_ms),
         )
 
 
 class Snapshot(NamedTuple):
-    """A job as it is on the wire, with what the hub needs to know of it."""
+    """A job as it is on the wire, with as much as the hub needs to know of it."""
 
     job: str
     revision: int
@@ -98,6 +142,49 @@ class Page(NamedTuple):
     cursor: str | None
 
 
+class StartKey(NamedTuple):
+    """An Idempotency-Key, and a fingerprint of the start that it came with."""
+
+    digest: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, key: str, backend: str, params: Mapping[str, Any]) -> StartKey:
+        return cls(_hash(key.encode()), _hash(_encode_sorted([backend, params])))
+
+
+decode_job = msgspec.json.Decoder(Job).decode
+decode_backend_state = msgspec.json.Decoder(BackendState).decode
+
+
+class _WithStatus(msgspec.Struct):
+    status: str
+
+
+_decode_with_status = msgspec.json.Decoder(_WithStatus).decode
+
+
+def decode_status(snapshot: bytes) -> str:
+    """Read only the status, which is several times faster."""
+    return _decode_with_status(snapshot).status
+
+
+def decode_beats(answer: list[list[Any]]) -> list[Beat]:
+    """Read beats as the scripts write them."""
+    return [Beat(lane.decode(), number, delay_ms) for lane, number, delay_ms in answer]
+
+
+def decode_leases(lane: str, jobs: list[list[Any]]) -> list[Lease]:
+    """Read leases; one that cannot be read must not stop the others of its lane."""
+    leases = []
+    for fields in jobs:
+        try:
+            leases.append(Lease.decoded(lane, *fields))
+        except msgspec.DecodeError as error:
+            logger.error("Job %s cannot be read: %s.", fields[0].decode(), error)
+    return leases
+
+
 def announced(payload: bytes) -> list[Snapshot]:
     """Read one message of the feed; nothing in it is parsed as JSON."""
     snapshots = []
@@ -109,3 +196,7 @@ def announced(payload: bytes) -> list[Snapshot]:
 
 def _or_empty(value: int | None) -> str:
     return "" if value is None else str(value)
+
+
+def _hash(data: bytes) -> str:
+    return sha256(data).hexdigest()

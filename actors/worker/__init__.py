@@ -1,1 +1,1 @@
-"""A worker process: what it has in hand, and how it lives and ends."""
+"""A worker process: the calls that it has in hand, and how it lives and ends."""

@@ -1,4 +1,4 @@
-"""Writes jobs back in batches: what many polls heard goes to Redis in one call."""
+"""Writes jobs back in batches: the outcomes of many calls go to Redis at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 
 from actors.job import Job
 from actors.store import Store
-from actors.store.values import Beat, Change, Contact, Taken
+from actors.store.values import BackendState, Beat, Change, Lease
 
 Outcome = Callable[[Job], Job]
 
-GATHER_S = 0.01  # what comes so soon after a write waits for the next
+GATHER_S = 0.01  # outcomes that come so soon after a write wait for the next
 REFRESH_MS = 1900  # a watched job that stays the same is told again this often
 RETRY_S = 0.3
 
@@ -25,40 +25,45 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Entry:
-    taken: Taken
+    lease: Lease
     outcome: Outcome
-    contact: Contact
+    backend_state: BackendState
     due_watched_ms: int
     due_idle_ms: int
 
     def change(self) -> Change:
-        before = self.taken.job
+        """Apply the outcome to the job as it is by now."""
+        before = self.lease.job
         after = self.outcome(before)
-        if after.says() != before.says() or self._is_due_a_refresh():
+        if after.differs_from(before) or self._is_due_a_refresh():
             after = after.revised()
         return Change(
             before,
             after,
-            self.contact,
-            self.taken.take,
+            self.backend_state,
+            self.lease.number,
             self.due_watched_ms,
             self.due_idle_ms,
         )
 
     def _is_due_a_refresh(self) -> bool:
-        silent_ms = self.due_watched_ms - self.taken.told_ms
+        silent_ms = self.due_watched_ms - self.lease.told_ms
         has_just_been = 0 <= silent_ms <= REFRESH_MS  # clocks may be put back
-        return self.taken.watched and not has_just_been
+        return self.lease.watched and not has_just_been
 
 
-class Writer:
-    """What is to be written back. While Redis is away, it is kept and tried again."""
+class WriteBack:
+    """A queue of outcomes. While Redis is away they are kept and tried again."""
 
     def __init__(
-        self, store: Store, send: Callable[[list[Beat]], Awaitable[None]]
+        self,
+        store: Store,
+        send_beats: Callable[[list[Beat]], Awaitable[None]],
+        on_failure: Callable[[Lease, Exception], None],
     ) -> None:
         self._store = store
-        self._send = send
+        self._send_beats = send_beats
+        self._on_failure = on_failure
         self._entries: list[_Entry] = []
         self._added = asyncio.Event()
         self._empty = asyncio.Event()
@@ -66,18 +71,20 @@ class Writer:
 
     def add(
         self,
-        taken: Taken,
+        lease: Lease,
         outcome: Outcome,
-        contact: Contact,
+        backend_state: BackendState,
         due_watched_ms: int,
         due_idle_ms: int,
     ) -> None:
-        """Have the `outcome` for the job, as it is by then, written if it is ours."""
+        """Queue a change.
+
+        It is applied to the newest state, and dropped if we lost the lease.
+        """
         self._entries.append(
-            _Entry(taken, outcome, contact, due_watched_ms, due_idle_ms)
+            _Entry(lease, outcome, backend_state, due_watched_ms, due_idle_ms)
         )
-        self._empty.clear()
-        self._added.set()
+        self._wake()
 
     async def write_forever(self) -> None:
         """Write whatever is added, at once or soon after."""
@@ -88,7 +95,7 @@ class Writer:
             try:
                 await self._write(entries)
             except Exception:
-                # Their leases run out, then they are polled again.
+                # Their leases end, then they are polled again.
                 logger.exception("%d jobs were not written back.", len(entries))
             if not self._entries:
                 self._empty.set()
@@ -103,8 +110,11 @@ class Writer:
             logger.warning("%d jobs were not written back.", len(self._entries))
 
     async def _write(self, entries: list[_Entry]) -> None:
+        entries, changes = self._encoded(entries)
+        if not entries:
+            return
         try:
-            written, beats = await self._store.advance([e.change() for e in entries])
+            written, beats = await self._store.advance(changes)
             moved_on = [
                 e for e, code in zip(entries, written, strict=True) if code == 0
             ]
@@ -116,15 +126,29 @@ class Writer:
             await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))
             return
         self._keep(moved_on)
-        await self._send(beats)
+        await self._send_beats(beats)
+
+    def _encoded(self, entries: list[_Entry]) -> tuple[list[_Entry], list[Change]]:
+        """Encode each job by itself; one that fails is left out, and fails alone."""
+        good, changes = [], []
+        for entry in entries:
+            try:
+                changes.append(entry.change())
+                good.append(entry)
+            except Exception as error:
+                self._on_failure(entry.lease, error)
+        return good, changes
 
     async def _read_again(self, entry: _Entry) -> None:
-        loaded = await self._store.load(entry.taken.id)
-        if loaded:
-            entry.taken.job = loaded[0]
+        job = await self._store.load(entry.lease.job_id)
+        if job:
+            entry.lease.job = job
 
     def _keep(self, entries: list[_Entry]) -> None:
         if entries:
             self._entries = entries + self._entries
-            self._empty.clear()
-            self._added.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._empty.clear()
+        self._added.set()

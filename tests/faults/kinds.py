@@ -33,9 +33,9 @@ class Fault:
 
     name: str
     inject: Callable[[House], Awaitable[None]]
-    most_first_update_ms: int
-    most_gap_ms: int | None = None
-    most_unwell_s: int = 20
+    max_first_update_ms: int
+    max_gap_ms: int | None = None
+    max_unwell_s: int = 20
 
 
 async def kill_a_workers_child(house: House) -> None:
@@ -178,7 +178,7 @@ async def _expect_end(house: House, child: psutil.Process) -> None:
 
 
 FORGETFUL_REDIS = Fault(
-    "Redis forgets all", kill_redis_and_its_memory, 3000, most_unwell_s=10
+    "Redis forgets all", kill_redis_and_its_memory, 3000, max_unwell_s=10
 )
 FAULTS = (
     Fault("worker's child killed", kill_a_workers_child, 2000, 2000),

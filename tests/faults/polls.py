@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 INTERVAL_S = 0.2
-MOST_TIMES_AS_OFTEN = 1.25
+MAX_TIMES_AS_OFTEN = 1.25
 CLOSE_S = 0.06
-MOST_CLOSE = 0.4  # of the pauses; allows one late beat in a second, but no second chain
+MAX_CLOSE = 0.4  # of the pauses; allows one late beat in a second, but no second chain
 
 
 @dataclass(slots=True)
@@ -44,10 +44,10 @@ class Polls:
             for earlier, later in pairwise(sorted(polls))
         ]
         close = sum(pause < CLOSE_S for pause in pauses)
-        if close > MOST_CLOSE * len(pauses) + 1:
+        if close > MAX_CLOSE * len(pauses) + 1:
             found.append(f"{close} of {len(pauses)} pauses were under {CLOSE_S} s")
         self.pauses_seen += len(pauses)
-        most = (end - begin) / INTERVAL_S * MOST_TIMES_AS_OFTEN + 1
+        most = (end - begin) / INTERVAL_S * MAX_TIMES_AS_OFTEN + 1
         return found + [
             f"job {job} was polled {len(polls)} times in {end - begin:.1f} s"
             for job, polls in between.items()

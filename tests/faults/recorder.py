@@ -7,7 +7,6 @@ import asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from actors.store import FEED
 from actors.store.values import announced
 
 from .ledger import Ledger, Reader
@@ -38,7 +37,7 @@ class Recorder:
             Redis.from_url(self._url, protocol=2) as redis,
             redis.pubsub() as channel,
         ):
-            await channel.subscribe(FEED)
+            await channel.subscribe("progrock:2:feed")
             while True:
                 message = await channel.get_message(timeout=1)
                 if message and message["type"] == "subscribe":

@@ -22,7 +22,7 @@ FRESH_S = 0.7
 START_S = 30
 LOOK_S = 0.02
 END_S = 60
-LEAST_SEEN = 50  # pauses between polls in each quiet time; 150 is usual
+MIN_SEEN = 50  # pauses between polls in each quiet time; 150 is usual
 NO_FAULT = "none"
 
 
@@ -101,8 +101,8 @@ async def _inject(here: House, fault: Fault, result: Result) -> None:
     here.crowd.forget_the_ended()
     begin = monotonic()
     await fault.inject(here)
-    first_ms = await _first_updates_ms(here, fault.most_first_update_ms)
-    await _well(here, fault.most_unwell_s)
+    first_ms = await _first_updates_ms(here, fault.max_first_update_ms)
+    await _well(here, fault.max_unwell_s)
     await _quiet(here)
     _measure(here, fault, result, begin, first_ms)
 
@@ -116,17 +116,17 @@ def _measure(
     result.injections += 1
     result.worst_gap_ms = max(result.worst_gap_ms, gap_ms)
     result.worst_first_update_ms = max(result.worst_first_update_ms, first_ms)
-    if first_ms > fault.most_first_update_ms:
+    if first_ms > fault.max_first_update_ms:
         here.ledger.breach("late", f"{first_ms:.0f} ms from repair to first update")
-    if fault.most_gap_ms and gap_ms > fault.most_gap_ms:
+    if fault.max_gap_ms and gap_ms > fault.max_gap_ms:
         here.ledger.breach("late", f"{gap_ms:.0f} ms without an update")
 
 
-async def _first_updates_ms(here: House, most_ms: int) -> float:
-    """The time until all watchers have an update; waits at most twice `most_ms`."""
+async def _first_updates_ms(here: House, max_ms: int) -> float:
+    """The time until all watchers have an update; waits at most twice `max_ms`."""
     repaired = monotonic()
     waiting = [w for w in here.crowd.watchers() if w.outcome == "watching"]
-    deadline = repaired + 2 * most_ms / 1000
+    deadline = repaired + 2 * max_ms / 1000
     while monotonic() < deadline:
         heard = [w.heard.first_after(repaired) for w in waiting]
         if all(heard):
@@ -135,10 +135,10 @@ async def _first_updates_ms(here: House, most_ms: int) -> float:
     return 1000 * (deadline - repaired)
 
 
-async def _well(here: House, most_s: float) -> None:
+async def _well(here: House, max_s: float) -> None:
     """Wait until all runs, and every job's updates reach both of its watchers."""
     try:
-        async with asyncio.timeout(most_s):
+        async with asyncio.timeout(max_s):
             await here.ready()
             while not _all_is_well(here):
                 await asyncio.sleep(LOOK_S)
@@ -181,7 +181,7 @@ async def _quiet(here: House) -> None:
 async def _let_all_end(here: House, injections: int) -> None:
     """Wait for the end of every job, also of jobs without a watcher."""
     seen = here.proxy.polls.pauses_seen
-    if seen < LEAST_SEEN * injections:
+    if seen < MIN_SEEN * injections:
         here.ledger.breach("poll", f"only {seen} pauses between polls were seen")
     await here.ready()
     here.crowd.leave()

@@ -1,1 +1,1 @@
-"""HTTP's own matters: problems and JSON."""
+"""HTTP's own matters: problems, JSON and forms."""

@@ -1,4 +1,4 @@
-"""JSON from outside: parsed, then fitted to a shape; a Problem for each failure."""
+"""JSON from a client: parsed, then fitted to a shape; each failure is a Problem."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from web.http.problems import Problem
+from actors import TooDeepError, parse_json
 
-MOST_BYTES = 64 * 1024  # of a body or a message
+from .problems import Problem
 
 T = TypeVar("T")
 
@@ -16,14 +16,16 @@ T = TypeVar("T")
 def parsed(text: bytes | str) -> Any:
     """Parse JSON; raises a 400 Problem."""
     try:
-        return msgspec.json.decode(text)
-    except (ValueError, RecursionError) as error:  # too deep is as bad as wrong
+        return parse_json(text)
+    except TooDeepError as error:
+        raise Problem(400, "too_deep", "This JSON is nested too deep.") from error
+    except ValueError as error:
         raise Problem(400, "bad_json", "This is not valid JSON.") from error
 
 
 def fitted(value: Any, kind: type[T]) -> T:
-    """Fit what was parsed to a shape; raises a 422 Problem."""
+    """Fit a parsed value to a shape; raises a 422 Problem."""
     try:
         return msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise Problem(422, "bad_shape", f"{error}.") from error

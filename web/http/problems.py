@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Problem(Exception):  # noqa: N818  # RFC 9457's own word
-    """An answer other than the one that was wanted.
+    """A refused request.
 
     `code` is for programs, `detail` is a plain sentence for people.
     """
@@ -41,7 +41,7 @@ def no_such_job() -> Problem:
 
 
 def wants_html() -> bool:
-    """Whether the client prefers a page to JSON."""
+    """True if the client prefers a page to JSON."""
     if not has_request_context():  # a refused WebSocket
         return False
     best = request.accept_mimetypes.best_match(["application/json", "text/html"])
@@ -106,7 +106,7 @@ async def _answer_bug(error: Exception) -> Response:
 
 
 def bug(error: Exception) -> Problem:
-    """What is told of a mistake of ours; the log has all of it."""
+    """The answer after a mistake of ours; the log has the cause."""
     logger.error("A request went wrong.", exc_info=error)
     return Problem(500, "internal", "Something went wrong on our side.")
 

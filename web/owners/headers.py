@@ -1,11 +1,10 @@
-"""What happens around every request: who asks, from which page, with which answer."""
+"""Around every request: its origin is checked, its answer's headers are completed."""
 
 from __future__ import annotations
 
 from quart import Quart, Response, g, request
 
-from web.owners.jobs import desk
-from web.owners.visitors import Visitor
+from . import current_origins, current_visitors
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -23,24 +22,15 @@ def install(app: Quart) -> None:
     app.after_request(_complete)
 
 
-def visitor() -> Visitor:
-    """Who asks; a new visitor is given a cookie with the answer."""
-    if "visitor" not in g:
-        g.visitor = desk().access.visitor(request)
-    found = g.visitor
-    assert isinstance(found, Visitor)
-    return found
-
-
 async def _check_origin() -> None:
     if request.method != "OPTIONS":
-        desk().access.check_origin(request)
+        current_origins().check(request)
 
 
 async def _complete(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    desk().access.share(request, response)
+    current_origins().share(request, response)
     if "visitor" in g:
-        desk().access.welcome(response, g.visitor)
+        current_visitors().welcome(response, g.visitor)
     return response

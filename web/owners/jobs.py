@@ -1,58 +1,61 @@
-"""What every transport does alike: start a job, look it up, stop it, for its owner."""
+"""An owner's jobs: start one, look at them, ask something of one, fetch its result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quart import current_app
-
 import actors
-from actors import Job
-from actors.backends import Backend
-from actors.backends.registry import Backends
-from actors.recipes.params import ParamsError
-from actors.settings import Settings
-from actors.store import Store, TooManyJobsError
-from actors.store.values import Snapshot
+from actors import (
+    Action,
+    Backend,
+    BackendError,
+    Backends,
+    Job,
+    KeyReusedError,
+    ParamsError,
+    ResultFile,
+    Settings,
+    Snapshot,
+    Store,
+    TooManyJobsError,
+)
 from web.http.problems import Problem, no_such_job
-from web.owners.visitors import Access, Visitor
-from web.streams.hub import Feed
+from web.server.limits import MAX_KEY_CHARACTERS
+
+from .visitors import Visitor
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What the routes of one app work with."""
+class Jobs:
+    """The jobs of all owners; each method answers one owner about their own."""
 
     settings: Settings
     store: Store
     backends: Backends
-    feed: Feed
-    access: Access
 
     async def start(
-        self, visitor: Visitor, backend: str | None, params: Mapping[str, Any]
+        self,
+        visitor: Visitor,
+        backend: str | None,
+        params: Mapping[str, Any],
+        key: str | None = None,
     ) -> Job:
-        """Start a job; raises a Problem where that cannot be."""
-        most = self.settings.max_active_jobs if self.settings.limits else 0
+        """Start a job, or return the one that `key` started; raises a Problem."""
+        key = _checked(key)
+        max_active = self.settings.max_active_jobs if self.settings.limits else 0
         try:
             return await actors.submit(
                 self.store,
                 self.backend(backend or self.settings.default_backend),
                 params,
                 owner=visitor.owner,
-                most_active=most,
+                max_active=max_active,
+                key=key,
             )
-        except ParamsError as error:
-            raise Problem(422, "bad_params", str(error)) from error
-        except TooManyJobsError as error:
-            raise Problem(
-                429,
-                "too_many_jobs",
-                f"You have {most} unfinished jobs; wait for one to end or stop one.",
-                retry_after_s=5,
-            ) from error
+        except (ParamsError, KeyReusedError, TooManyJobsError) as error:
+            raise _refusal(error, max_active) from error
 
     def backend(self, name: str) -> Backend:
         """Return a backend by name; raises a 422 Problem."""
@@ -64,7 +67,7 @@ class Desk:
             ) from error
 
     def catalogue(self) -> list[dict[str, Any]]:
-        """What a visitor may know of each backend."""
+        """The public facts of each backend."""
         return [
             {
                 "name": backend.name,
@@ -76,40 +79,76 @@ class Desk:
             for backend in self.backends.values()
         ]
 
-    async def check_owner(self, visitor: Visitor, jobs: Sequence[str]) -> None:
-        """Raises a 404 Problem unless all of these jobs are the visitor's."""
-        owners = await self.store.owners(jobs)
-        if any(owner != visitor.owner for owner in owners):
+    async def snapshots(self, visitor: Visitor, ids: Sequence[str]) -> list[Snapshot]:
+        """Read jobs as they are on the wire; raises a 404 Problem for any other's."""
+        found = await self.store.snapshots(ids, visitor.owner)
+        snapshots = [snapshot for snapshot in found if snapshot]
+        if len(snapshots) < len(ids):
             raise no_such_job()
+        return snapshots
 
-    async def snapshot(self, visitor: Visitor, job: str) -> Snapshot:
-        """Read a job as it is on the wire; raises a 404 Problem."""
-        await self.check_owner(visitor, [job])
-        snapshot = (await self.store.snapshots([job]))[0]
-        if snapshot is None:
-            raise no_such_job()
+    async def snapshot(self, visitor: Visitor, job_id: str) -> Snapshot:
+        """Read one job as it is on the wire; raises a 404 Problem."""
+        [snapshot] = await self.snapshots(visitor, [job_id])
         return snapshot
 
-    async def job(self, visitor: Visitor, job: str) -> Job:
-        """Read a job; raises a 404 Problem."""
-        loaded = await self.store.load(job)
-        if loaded is None or loaded[1] != visitor.owner:
-            raise no_such_job()
-        return loaded[0]
-
-    async def cancel(self, visitor: Visitor, job: str) -> Job:
-        """Have a job stopped; raises a 404 or 409 Problem."""
-        await self.check_owner(visitor, [job])
+    async def request(self, visitor: Visitor, job_id: str, action: Action) -> Job:
+        """Ask for an action; raises a 404 or 409 Problem."""
         try:
-            return await actors.cancel(self.store, job)
+            return await actors.request(self.store, job_id, action, owner=visitor.owner)
         except KeyError as error:
             raise no_such_job() from error
         except actors.NotPossibleError as error:
-            raise Problem(409, "cannot_cancel", str(error)) from error
+            raise Problem(409, f"cannot_{action}", str(error)) from error
+
+    async def result(
+        self, visitor: Visitor, job_id: str
+    ) -> AsyncIterator[ResultFile | bytes]:
+        """Yield the file that a job made, then its content; raises a Problem.
+
+        So a refusal comes before any of the answer has been sent.
+        """
+        job = await self.store.load(job_id, visitor.owner)
+        if job is None:
+            raise no_such_job()
+        result, name = job.result, job.backend
+        if not (result and result.get("content_type")) or name not in self.backends:
+            raise Problem(404, "no_result", "This job has made no file.")
+        state = await self.store.backend_state(job_id)
+        assert state.ref is not None  # it has a result
+        try:
+            async with self.backends[name].result(state.ref) as file:
+                yield file
+                async for chunk in file.chunks():
+                    yield chunk
+        except BackendError as error:
+            raise Problem(502, error.code, error.message) from error
 
 
-def desk() -> Desk:
-    """The desk of the app that serves this request."""
-    found = current_app.extensions["desk"]
-    assert isinstance(found, Desk)
-    return found
+def _checked(key: str | None) -> str | None:
+    """Return the key without spaces around it, as a header has it."""
+    if key is None:
+        return None
+    key = key.strip()
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS:
+        raise Problem(
+            422,
+            "bad_key",
+            f"An Idempotency-Key must have 1 to {MAX_KEY_CHARACTERS} characters.",
+        )
+    return key
+
+
+def _refusal(error: Exception, max_active: int) -> Problem:
+    match error:
+        case KeyReusedError():
+            said = "This Idempotency-Key has started another job."
+            return Problem(422, "key_reused", said)
+        case TooManyJobsError():
+            said = (
+                f"You have {max_active} unfinished jobs; "
+                "wait for one to end or stop one."
+            )
+            return Problem(429, "too_many_jobs", said, retry_after_s=5)
+        case _:
+            return Problem(422, "bad_params", str(error))

@@ -1,8 +1,8 @@
-"""The shortest way to a client: bytes straight to its socket, where nothing waits.
+"""The shortest way to a client: bytes straight to its transport if nothing waits there.
 
-Most of what an update costs on its way through Quart and Hypercorn is the way: a task
-that wakes, four layers, a lock. While a client keeps up, the hub writes what those
-layers would have written in the end.
+Most of an update's cost is the path through Quart and Hypercorn: a task that wakes,
+four layers, a lock. While a client keeps up, the hub writes the same bytes
+that those layers would have written in the end.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
-SCOPE_KEY = "progrock.wire"
+STATE_KEY = "progrock.direct_write"
 
 
-class Wire:
-    """A client's connection."""
+class DirectWrite:
+    """The transport of one connection."""
 
     __slots__ = ("_is_shut", "_transport")
 
@@ -26,12 +26,12 @@ class Wire:
         self._transport = writer.transport
         self._is_shut = False
 
-    def __deepcopy__(self, memo: object) -> Wire:
-        """Middleware may copy the scope that it lies in; there is but one."""
+    def __deepcopy__(self, memo: object) -> DirectWrite:
+        """Middleware may copy the scope that holds it; there is one connection."""
         return self
 
     def write(self, data: bytes) -> bool:
-        """Write `data`, unless something still waits; tells whether it did."""
+        """Write `data` and return True, or return False if something still waits."""
         transport = self._transport
         if self._is_shut or transport.get_write_buffer_size() or transport.is_closing():
             return False
@@ -43,11 +43,14 @@ class Wire:
         self._is_shut = True
 
 
-def wire_of(scope: Mapping[str, Any]) -> Wire | None:
-    """The wire under a request; None where several share one, or in a test client."""
-    wire = scope.get("state", {}).get(SCOPE_KEY)
+def direct_write_of(scope: Mapping[str, Any]) -> DirectWrite | None:
+    """Return the direct write of a request's connection.
+
+    None if several requests share the connection, or in a test client.
+    """
+    found = scope.get("state", {}).get(STATE_KEY)
     is_alone = scope["http_version"] == "1.1"
-    return wire if is_alone and isinstance(wire, Wire) else None
+    return found if is_alone and isinstance(found, DirectWrite) else None
 
 
 def chunk(data: bytes) -> bytes:

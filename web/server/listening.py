@@ -1,7 +1,7 @@
-"""How `python -m web` listens: what a reader may cost who does not read.
+"""Hypercorn's configuration for `python -m web`: a client that reads nothing must go.
 
-Hypercorn waits for such a reader without end. The kernel knows better than any clock of
-ours who takes nothing and who is merely slow, and it costs no timer for each message.
+Hypercorn would wait for such a client without end. The kernel can tell one that takes
+nothing from one that is slow, and needs no timer for each message.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import socket
 
 from hypercorn.config import Config, Sockets
 
-from actors.settings import Settings
+from actors import Settings, rely_on
 
-# Who takes nothing for so long, or does not confirm it, is cut off (tcp(7)).
-SILENT_READER_S = 30
-# So much waits in the kernel for one reader, who would else be sent a long past.
-MOST_UNSENT_BYTES = 16 * 1024
-MOST_FILES = 65_536
+from .limits import KEEP_ALIVE_S, MAX_FILES, MAX_UNSENT_BYTES, SILENT_READER_S
+
+rely_on(Config, "create_sockets")
+rely_on(Sockets, "insecure_sockets")
 
 
 class Listening(Config):
@@ -26,33 +25,37 @@ class Listening(Config):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.bind = [f"0.0.0.0:{settings.port}"]
+        host = "127.0.0.1" if settings.development else "0.0.0.0"
+        self.bind = [f"{host}:{settings.port}"]
         self.backlog = 2048
         self.errorlog = logging.getLogger("hypercorn.error")
         self.graceful_timeout = settings.drain_s / 4  # for requests, the streams over
         self.shutdown_timeout = 5
-        self.keep_alive_timeout = 95  # longer than a proxy keeps its own connections
+        self.keep_alive_timeout = KEEP_ALIVE_S
+
+    def open(self) -> None:
+        """Bind the sockets before anything else runs; raises OSError."""
+        self._sockets = super().create_sockets()
+        for listener in self._sockets.insecure_sockets:
+            limit(listener)
 
     def create_sockets(self) -> Sockets:
-        sockets = super().create_sockets()
-        for listener in sockets.insecure_sockets:
-            limit(listener)
-        return sockets
+        return self._sockets
 
 
 def limit(listener: socket.socket) -> None:
     """Limit every connection that this socket accepts; only Linux can."""
     for name, value in (
         ("TCP_USER_TIMEOUT", SILENT_READER_S * 1000),
-        ("TCP_NOTSENT_LOWAT", MOST_UNSENT_BYTES),
+        ("TCP_NOTSENT_LOWAT", MAX_UNSENT_BYTES),
     ):
         if option := getattr(socket, name, None):
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def allow_many_files() -> None:
-    """Use what the system allows: each stream is an open file."""
+    """Use as many open files as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,7 +1,7 @@
-"""An event and a queue for thousands of connections that are idle.
+"""An event and a queue like asyncio's, for thousands of connections that are idle.
 
 asyncio's own keep a deque of 760 bytes for each kind of waiter, also while nobody
-waits: 4 KB for a connection. These make a set when somebody does.
+waits: 4 KB for a connection. These make a set when the first one waits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypercorn.typing import ASGIReceiveEvent
 
 
 class Latch:
-    """An asyncio.Event in the shape of Hypercorn's."""
+    """An asyncio.Event with the interface of Hypercorn's."""
 
     __slots__ = ("_is_set", "_waiting")
 
@@ -21,7 +21,7 @@ class Latch:
         self._waiting: set[asyncio.Future[None]] | None = None
 
     async def set(self) -> None:
-        """Let everybody go on who waits."""
+        """Wake every waiter."""
         self._is_set = True
         everybody, self._waiting = self._waiting or (), None
         for waiting in everybody:
@@ -48,15 +48,15 @@ class Latch:
 
 
 class Mailbox:
-    """What one client sends, for its application: a queue that ends when it leaves.
+    """A bounded asyncio.Queue of one client's events, which ends when the client does.
 
-    That it has left must not wait for room: the application may be waiting for it.
+    The client's leaving must not wait for room: the application may be waiting for it.
     """
 
-    __slots__ = ("_events", "_has_left", "_has_mail", "_has_room", "_most")
+    __slots__ = ("_events", "_has_left", "_has_mail", "_has_room", "_max_events")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_events: int) -> None:
+        self._max_events = max_events
         self._events: list[ASGIReceiveEvent] = []
         self._has_left = False
         self._has_mail, self._has_room = Latch(), Latch()
@@ -81,6 +81,6 @@ class Mailbox:
         return event
 
     async def _wait_for_room(self) -> None:
-        while len(self._events) >= self._most and not self._has_left:
+        while len(self._events) >= self._max_events and not self._has_left:
             await self._has_room.clear()
             await self._has_room.wait()

@@ -1,12 +1,13 @@
-"""What Hypercorn has no switch for. Tests notice when a name of it has gone.
+"""Our parts in the place of Hypercorn's, for which it has no switch.
 
 - `_accept_none`: permessage-deflate would cost 90 KiB for every connection and twice
-  the CPU for every frame, and browsers always offer it (Hypercorn's issue 307).
-- `strict_socket`: a WebSocket does not end with what a client may not send.
-- `PromptServer`: a client that has closed an idle connection would be held for as long
-  as one that has not; one that the kernel has given up would be logged as a traceback.
-  It also tells requests, in ASGI's `state`, which wire is theirs.
-- `LeanTaskGroup`, `LeanUpgrade` and `Latch`: what waits for an idle client is lean.
+  the CPU for every frame, and browsers always offer it
+  (https://github.com/pgjones/hypercorn/issues/307).
+- `websocket`: Hypercorn's WebSocket does not end if a client breaks the protocol.
+- `PromptServer`: a client that has closed an idle connection would be held as long as
+  one that has not; if the kernel drops a client, Hypercorn would log a traceback. It
+  also puts the connection's `DirectWrite` into ASGI's `state`.
+- `LeanTaskGroup`, `LeanUpgrade` and `Latch`: an idle client costs little memory.
 """
 
 from __future__ import annotations
@@ -32,24 +33,34 @@ from hypercorn.typing import (
     Scope,
 )
 
-from web.server.direct_write import SCOPE_KEY, Wire
-from web.server.mailbox import Latch, Mailbox
-from web.server.websocket import StrictBuffer, StrictConnection, StrictStream
+from actors import rely_on, replace
+
+from .direct_write import STATE_KEY, DirectWrite
+from .mailbox import Latch, Mailbox
+from .websocket import StrictBuffer, StrictConnection, StrictStream
+
+rely_on(task_group.TaskGroup, "spawn_app", "spawn")
+rely_on(h11.H11WSConnection, "send", "h11_connection")
+rely_on(
+    tcp_server.TCPServer,
+    *("run", "protocol_send", "_close", "_read_data"),
+    *("writer", "state", "protocol", "idle_task"),
+)
 
 Send = Callable[[ASGISendEvent | None], Awaitable[None]]
 
 
 def apply() -> None:
-    """Put ours in the place of Hypercorn's."""
-    setattr(ws_stream, "server_extensions_handshake", _accept_none)  # noqa: B010  # not exported
-    setattr(ws_stream, "Connection", StrictConnection)  # noqa: B010  # not exported
-    setattr(ws_stream, "WebsocketBuffer", StrictBuffer)  # noqa: B010  # not exported
+    """Put ours in the place of Hypercorn's; raises LibraryChangedError."""
+    replace(ws_stream, "server_extensions_handshake", _accept_none)
+    replace(ws_stream, "Connection", StrictConnection)
+    replace(ws_stream, "WebsocketBuffer", StrictBuffer)
     for protocol in (h11, h2):
-        setattr(protocol, "WSStream", StrictStream)  # noqa: B010  # not exported
-    setattr(h11, "H11WSConnection", LeanUpgrade)  # noqa: B010  # not exported
-    setattr(run, "TCPServer", PromptServer)  # noqa: B010  # not exported
-    setattr(tcp_server, "TaskGroup", LeanTaskGroup)  # noqa: B010  # not exported
-    WorkerContext.event_class = Latch
+        replace(protocol, "WSStream", StrictStream)
+    replace(h11, "H11WSConnection", LeanUpgrade)
+    replace(run, "TCPServer", PromptServer)
+    replace(tcp_server, "TaskGroup", LeanTaskGroup)
+    replace(WorkerContext, "event_class", Latch)
 
 
 def _accept_none(*_: Any) -> None:
@@ -57,7 +68,7 @@ def _accept_none(*_: Any) -> None:
 
 
 class LeanTaskGroup(task_group.TaskGroup):
-    """Hands over what a client sends through a queue that costs little."""
+    """A TaskGroup whose queue of a client's events costs little memory."""
 
     async def spawn_app(
         self, app: AppWrapper, config: Config, scope: Scope, send: Send
@@ -87,7 +98,7 @@ def _no_threads(*_: Any) -> None:
 
 
 class LeanUpgrade(h11.H11WSConnection):
-    """A connection that has become a WebSocket, without the HTTP that it was."""
+    """A connection that has become a WebSocket, and lets go of its HTTP parser."""
 
     def send(self, event: H11SendableEvent) -> bytes:
         data = super().send(event)
@@ -97,21 +108,22 @@ class LeanUpgrade(h11.H11WSConnection):
 
 
 class PromptServer(tcp_server.TCPServer):
-    """A connection that its requests know, and that ends when its client ends it."""
+    """A TCPServer that ends with its client, and tells requests their direct write."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         if self.writer.get_extra_info("ssl_object") is None:  # TLS has buffers below
-            self.state = LifespanState({**self.state, SCOPE_KEY: Wire(self.writer)})
+            direct = DirectWrite(self.writer)
+            self.state = LifespanState({**self.state, STATE_KEY: direct})
 
     async def run(self) -> None:
-        with suppress(asyncio.CancelledError):  # at the end; asyncio logs it else
+        with suppress(asyncio.CancelledError):  # at the end; otherwise asyncio logs it
             await super().run()
 
     async def protocol_send(self, event: Event) -> None:
         try:
             await super().protocol_send(event)
-        except OSError:  # Hypercorn expects fewer of them
+        except OSError:  # Hypercorn catches only ConnectionError and RuntimeError
             await self.protocol.handle(Closed())
 
     async def _close(self) -> None:

@@ -1,24 +1,23 @@
-"""How much a client may still send: a bucket that fills up again."""
+"""A token bucket: how much one client may still send."""
 
 import time
 
-# So much at once, and so much a second in the long run.
-BURST = 300
-PER_SECOND = 100
+from .limits import MESSAGE_BURST, MESSAGES_PER_SECOND
 
 
-class Allowance:
-    """One client's bucket."""
+class TokenBucket:
+    """One client's bucket, which fills up again."""
 
     __slots__ = ("_at", "_left")
 
     def __init__(self) -> None:
-        self._left = float(BURST)
+        self._left = float(MESSAGE_BURST)
         self._at = time.monotonic()
 
     def spend(self, cost: int) -> bool:
-        """Take some; False where so many are not left."""
+        """Take so many tokens; False if they are not there."""
         now = time.monotonic()
-        self._left = min(BURST, self._left + (now - self._at) * PER_SECOND) - cost
+        refill = (now - self._at) * MESSAGES_PER_SECOND
+        self._left = min(MESSAGE_BURST, self._left + refill) - cost
         self._at = now
         return self._left >= 0

@@ -1,12 +1,12 @@
-"""Hypercorn's WebSocket, made strict: it ends with what a client may not send.
+"""Hypercorn's WebSocket made strict: it ends if a client breaks the protocol.
 
-What Hypercorn does by itself:
-- It keeps a message over the limit for as long as it comes, and counts characters.
-- It ends with no code where what comes is no WebSocket frame.
-- It counts no frames, so that pings, pongs and fragments cost their sender nothing.
-- It refuses what comes before the handshake's answer, and then holds the stream for
-  ever; as it holds the connection of whoever sends no proper handshake.
-And what is written past it must not follow a close frame.
+Hypercorn itself
+- keeps a message over the limit for as long as it comes, and counts characters;
+- ends without a code if the bytes are no WebSocket frame;
+- counts no frames, so that pings, pongs and fragments cost their sender nothing;
+- rejects data that arrives before the handshake is answered, and then never closes the
+  stream; nor does it close the connection if the handshake is not a proper one.
+The direct write must be shut before a close frame.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from wsproto.connection import Connection, ConnectionState
 from wsproto.events import CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from web.http.json_input import MOST_BYTES
-from web.server.direct_write import SCOPE_KEY, Wire
-from web.server.mailbox import Latch
-from web.server.token_bucket import Allowance
+from actors import rely_on
 
-FAREWELL_S = 1  # in which a client may read why it is closed
+from .direct_write import STATE_KEY, DirectWrite
+from .limits import FAREWELL_S, MAX_BODY_BYTES
+from .mailbox import Latch
+from .token_bucket import TokenBucket
+
 REFUSALS = {
     CloseReason.PROTOCOL_ERROR,
     CloseReason.INVALID_FRAME_PAYLOAD_DATA,
@@ -36,9 +37,18 @@ REFUSALS = {
 }
 _OPEN = ConnectionState.OPEN
 
+rely_on(Connection, "events", "state")
+rely_on(WebsocketBuffer, "extend", "clear", "length")
+rely_on(
+    WSStream,
+    *("handle", "app_send", "_handle_events", "_send_wsproto_event", "send"),
+    *("state", "closed", "handshake", "connection", "buffer"),
+    *("task_group", "context", "stream_id"),
+)
+
 
 class RefusedError(Exception):
-    """A client has sent what it may not."""
+    """A client has sent something that it must not send."""
 
     def __init__(self, code: int) -> None:
         self.code = code
@@ -47,26 +57,26 @@ class RefusedError(Exception):
 class StrictConnection(Connection):
     """The frames of one client; raises RefusedError."""
 
-    _allowance: Allowance | None = None  # of frames that say nothing
+    _bucket: TokenBucket | None = None  # of frames that say nothing
 
     def events(self) -> Generator[events.Event, None, None]:
         for event in super().events():
             if isinstance(event, CloseConnection) and self.state is _OPEN:
                 raise RefusedError(event.code)  # wsproto could not read it
-            if _says_nothing(event) and not self._may_say_nothing():
+            if _is_empty(event) and not self._may_send_empty():
                 raise RefusedError(CloseReason.POLICY_VIOLATION)
             yield event
 
-    def _may_say_nothing(self) -> bool:
-        self._allowance = self._allowance or Allowance()
-        return self._allowance.spend(1)
+    def _may_send_empty(self) -> bool:
+        self._bucket = self._bucket or TokenBucket()
+        return self._bucket.spend(1)
 
 
 class StrictBuffer(WebsocketBuffer):
     """A message as it comes, counted in bytes."""
 
     def __init__(self, _: int) -> None:
-        super().__init__(MOST_BYTES)
+        super().__init__(MAX_BODY_BYTES)
 
     def extend(self, event: Message[Any]) -> None:
         if isinstance(event, TextMessage) and not event.data.isascii():
@@ -77,9 +87,9 @@ class StrictBuffer(WebsocketBuffer):
 class StrictStream(WSStream):
     """One client's WebSocket."""
 
-    _wire: Wire | None = None
+    _direct: DirectWrite | None = None
     _answered: Latch | None = None
-    _is_deaf = False  # what still comes is read, else the reason would be lost with it
+    _is_deaf = False  # reads on and ignores: unread input would reset the connection
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Request):
@@ -90,7 +100,7 @@ class StrictStream(WSStream):
             await super().handle(event)
 
     async def _open(self, event: Request) -> None:
-        self._wire = event.state.get(SCOPE_KEY)
+        self._direct = event.state.get(STATE_KEY)
         await super().handle(event)
         if self.closed:  # it was no handshake, and the client has been told
             self.task_group.spawn(self.send, StreamClosed(stream_id=self.stream_id))
@@ -104,7 +114,7 @@ class StrictStream(WSStream):
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         if message is None or message["type"] != "websocket.accept":
-            await self._stop_waiting()  # a refusal may wait for what the client sends
+            await self._stop_waiting()  # a refusal may wait for the client's input
         try:
             await super().app_send(message)
         finally:
@@ -122,8 +132,8 @@ class StrictStream(WSStream):
 
     async def _send_wsproto_event(self, event: events.Event) -> None:
         if isinstance(event, CloseConnection):
-            if self._wire:
-                self._wire.shut()
+            if self._direct:
+                self._direct.shut()
             if self.connection.state is _OPEN and event.code in REFUSALS:
                 self._is_deaf = True
                 self.buffer.clear()
@@ -135,7 +145,7 @@ class StrictStream(WSStream):
         await self.send(StreamClosed(stream_id=self.stream_id))
 
 
-def _says_nothing(event: events.Event) -> bool:
+def _is_empty(event: events.Event) -> bool:
     if isinstance(event, Message):
         return event.frame_finished and not event.message_finished
     return isinstance(event, Ping | Pong)

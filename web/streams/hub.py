@@ -1,7 +1,7 @@
 """The hub: one Redis subscription per process, fanned out to every open stream.
 
-Whoever subscribes is registered first and then shown the present, so nothing falls into
-a gap; after every loss of Redis the present is shown to all again.
+A subscriber is registered first and then shown the present, so there is no gap; after
+every loss of Redis the present is shown to all again.
 """
 
 from __future__ import annotations
@@ -16,24 +16,23 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 import actors
-from actors.store import Store
-from actors.store.values import Snapshot, announced
-from web.streams.subscriber import Subscriber, Teller
+from actors import Snapshot, Store, announced
 
-PING_S = 2.0  # a silent Redis is asked whether it is there
-SILENCE_S = 5.0  # and taken for lost when it does not answer
+from .subscriber import Listener, Subscriber
+
+PING_S = 2.0  # a silent Redis is asked if it is there
+SILENCE_S = 5.0  # and taken for lost if it does not answer
 RETRY_S = 0.5
 ATTEND_S = 2.0
 HEARTBEAT_S = 20.0
-COME_BACK_MS = (1000, 3000)  # not before this process has let its address go
-ROUNDS = 20  # in which the clock goes round once in a heartbeat
+ROUNDS = 20  # of the clock in one heartbeat
 READ_AT_ONCE = 500
 
 logger = logging.getLogger(__name__)
 
 
-class Feed:
-    """All open streams of this process and the one connection that feeds them."""
+class Hub:
+    """All open streams of this process, and the one connection that feeds them."""
 
     def __init__(self, store: Store, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._store = store
@@ -46,10 +45,10 @@ class Feed:
         self.draining = False  # nobody is let in
         self.ending = False  # and everybody is told to leave
 
-    async def __aenter__(self) -> Feed:
+    async def __aenter__(self) -> Hub:
         self._tasks = [
             asyncio.create_task(_forever(turn))
-            for turn in (self._follow, self._keep_attention, self._keep_time)
+            for turn in (self._listen, self._keep_attention, self._keep_time)
         ]
         return self
 
@@ -59,30 +58,28 @@ class Feed:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @asynccontextmanager
-    async def subscribe(
-        self, teller: Teller | None = None
-    ) -> AsyncIterator[Subscriber]:
-        """A place in the hub, given up for certain on leaving."""
-        subscriber = Subscriber(teller)
+    async def subscribe(self, stream: Listener) -> AsyncIterator[Subscriber]:
+        """Give a stream a place, until the block is left."""
+        subscriber = Subscriber(stream, self.leave)
         self._open.add(subscriber)
         if self.ending:  # since the stream was let in
             subscriber.ring()
         try:
             yield subscriber
         finally:
-            for job in list(subscriber.follows):
-                self.leave(subscriber, job)
+            for job_id in list(subscriber.follows):
+                self.leave(subscriber, job_id)
             self._open.discard(subscriber)
             self._closed.set()
 
     @property
     def open_streams(self) -> int:
-        """How many streams there are."""
+        """The number of open streams."""
         return len(self._open)
 
-    def subscribers_of(self, job: str) -> frozenset[Subscriber]:
-        """Who follows a job."""
-        return frozenset(self._subscribers.get(job, ()))
+    def subscribers_of(self, job_id: str) -> frozenset[Subscriber]:
+        """All that follow a job."""
+        return frozenset(self._subscribers.get(job_id, ()))
 
     async def drain(self, patience_s: float, notice_s: float = 0) -> None:
         """Have every stream end, and wait for them, but not for ever.
@@ -103,68 +100,71 @@ class Feed:
         except TimeoutError:
             logger.warning("%d streams did not end in time.", len(self._open))
 
-    async def join(self, subscriber: Subscriber, jobs: Mapping[str, int]) -> None:
-        """Follow jobs; each is shown unless the stream has its present revision.
+    async def join(
+        self, subscriber: Subscriber, jobs: Mapping[str, int], owner: str
+    ) -> dict[str, Snapshot]:
+        """Follow an owner's jobs; each is shown unless the client has its revision.
 
-        One that has ended, and of which the stream knows it, is left at once. Raises a
-        RedisError where the present cannot be read, and then follows none of them.
+        If a job has ended and the client knows it, the job is not followed. A job of
+        another owner is reported as gone. Returns the present of all the owner's jobs.
+        Raises a RedisError if it cannot be read, and then follows none of them.
         """
-        unwatched = [job for job in jobs if job not in self._subscribers]
-        for job in jobs:
-            subscriber.follow(job)
-            self._subscribers.setdefault(job, set()).add(subscriber)
+        unwatched = [job_id for job_id in jobs if job_id not in self._subscribers]
+        for job_id in jobs:
+            subscriber.follow(job_id)
+            self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
-            present = await self._read(jobs)
+            present = await self._read(jobs, owner)
         except BaseException:
-            for job in jobs:
-                self.leave(subscriber, job)
+            for job_id in jobs:
+                self.leave(subscriber, job_id)
             raise
-        for job, snapshot in present:
-            known = jobs[job]
+        for job_id, known in jobs.items():
+            snapshot = present.get(job_id)
             if snapshot and snapshot.finished and snapshot.revision == known:
-                self.leave(subscriber, job)
+                self.leave(subscriber, job_id)
             else:
-                subscriber.show(job, snapshot, known)
+                subscriber.show(job_id, snapshot, known)
         subscriber.deliver()
-        if unwatched:
-            await self._attend(unwatched)
+        await self._attend([job_id for job_id in unwatched if job_id in present])
+        return present
 
-    def take(self, subscriber: Subscriber) -> tuple[list[Snapshot], set[str]]:
-        """Hand over what is new, and the jobs that are no more; leave what is over."""
-        news, gone = subscriber.take()
-        for job in (*gone, *(snapshot.job for snapshot in news if snapshot.finished)):
-            self.leave(subscriber, job)
-        return news, gone
-
-    def leave(self, subscriber: Subscriber, job: str) -> None:
+    def leave(self, subscriber: Subscriber, job_id: str) -> None:
         """Follow a job no longer."""
-        subscriber.forget(job)
-        subscribers = self._subscribers.get(job, set())
+        subscriber.forget(job_id)
+        subscribers = self._subscribers.get(job_id, set())
         subscribers.discard(subscriber)
         if not subscribers:
-            self._subscribers.pop(job, None)
+            self._subscribers.pop(job_id, None)
 
     async def _show_all(self) -> None:
         """Show the present to every stream."""
-        for job, snapshot in await self._read(self._subscribers):
-            for subscriber in self._subscribers.get(job, ()):
+        jobs = list(self._subscribers)
+        present = await self._read(jobs)
+        for job_id in jobs:
+            snapshot = present.get(job_id)
+            for subscriber in self._subscribers.get(job_id, ()):
                 if snapshot:
                     subscriber.offer(snapshot)
                 else:
-                    subscriber.lose(job)
+                    subscriber.lose(job_id)
         for subscriber in self._open:
             subscriber.deliver()
 
-    async def _read(self, jobs: Iterable[str]) -> list[tuple[str, Snapshot | None]]:
+    async def _read(
+        self, jobs: Iterable[str], owner: str | None = None
+    ) -> dict[str, Snapshot]:
         ids = list(jobs)
-        present: list[tuple[str, Snapshot | None]] = []
+        present: dict[str, Snapshot] = {}
         for first in range(0, len(ids), READ_AT_ONCE):
             some = ids[first : first + READ_AT_ONCE]
-            present += zip(some, await self._store.snapshots(some), strict=True)
+            for snapshot in await self._store.snapshots(some, owner):
+                if snapshot:
+                    present[snapshot.job] = snapshot
         return present
 
-    async def _follow(self) -> None:
-        """Pass on what comes, for as long as one connection to Redis lasts."""
+    async def _listen(self) -> None:
+        """Pass on announcements, for as long as one connection to Redis lasts."""
         try:
             async with self._store.listen() as pubsub:
                 await self._hear(pubsub)
@@ -176,7 +176,7 @@ class Feed:
         await asyncio.sleep(RETRY_S * random.uniform(0.2, 1))
 
     async def _hear(self, pubsub: PubSub) -> None:
-        """Pass on what comes, until Redis has been silent for too long."""
+        """Pass on announcements, until Redis has been silent for too long."""
         loop = asyncio.get_running_loop()
         heard_at = loop.time()
         while loop.time() - heard_at < SILENCE_S:
@@ -191,7 +191,7 @@ class Feed:
                 await self._show_all()
                 self.connected = True
             if self.connected or message["type"] != "pong":
-                heard_at = loop.time()  # that it answers does not mean that it tells
+                heard_at = loop.time()  # a pong does not mean that it still publishes
         raise TimeoutError("Redis is silent")
 
     def _pass_on(self, payload: bytes) -> None:
@@ -205,28 +205,29 @@ class Feed:
             subscriber.deliver()
 
     async def _keep_attention(self) -> None:
-        """Tell the workers what is still watched, before they forget it."""
+        """Tell the workers which jobs are still watched, before they forget it."""
         await asyncio.sleep(ATTEND_S)
-        if self._subscribers:
-            await self._attend(list(self._subscribers))
+        await self._attend(list(self._subscribers))
 
     async def _attend(self, jobs: list[str]) -> None:
+        if not jobs:
+            return
         try:
             await actors.attend(self._store, jobs)
         except RedisError as error:
-            logger.info("Nobody could be told what is watched: %s.", error)
+            logger.info("The workers could not be told of watched jobs: %s.", error)
 
     async def _keep_time(self) -> None:
         """One clock for all streams: a timer for each would be set with each update."""
         await asyncio.sleep(self._heartbeat_s / ROUNDS)
         for subscriber in list(self._open):
-            subscriber.stay_quiet(ROUNDS)
+            subscriber.pass_time(ROUNDS)
 
 
 async def _forever(turn: Callable[[], Awaitable[None]]) -> None:
-    """Do it again and again, whatever goes wrong in one turn: all streams hang on it.
+    """Do it again and again, whatever fails in one turn: all streams depend on it.
 
-    Where it was `_follow`, the next turn shows the present to all.
+    If `_listen` failed, its next turn shows the present to all.
     """
     while True:
         try:

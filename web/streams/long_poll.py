@@ -1,23 +1,24 @@
-"""The feed by long poll: one answer, as soon as there is something newer."""
+"""The feed by long poll: one answer, as soon as there is a newer snapshot."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from actors.store.values import Snapshot
-from web.http.problems import Problem
-from web.streams.hub import Feed
+from actors import Snapshot
+from web.http.problems import Problem, no_such_job
+from web.server.limits import MAX_WAIT_S
 
-MOST_WAIT_S = 25
+from .hub import Hub
+from .subscriber import Subscriber
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a client has, and for how long it will wait for more."""
+    """The revision that a client has, and for how long it will wait for a newer one."""
 
     after: int
     seconds: float
@@ -30,18 +31,47 @@ class Wait:
         return wait if wait.seconds else None
 
 
-async def newer(feed: Feed, job: str, wait: Wait) -> Snapshot | None:
-    """Wait for a newer snapshot; None where none came, or where none can come."""
-    async with feed.subscribe() as subscriber:
-        await feed.join(subscriber, {job: wait.after})
+class LongPoll:
+    """A stream of one answer."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+
+    def write_now(self, news: Sequence[Snapshot]) -> bool:
+        return False
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    async def wait(self, subscriber: Subscriber) -> None:
+        """Return when the subscriber has been rung."""
+        while not subscriber.take_ring():
+            self._woken.clear()
+            await self._woken.wait()
+
+
+async def newer(hub: Hub, job_id: str, owner: str, wait: Wait) -> Snapshot:
+    """Wait for a newer snapshot; the present one if none comes, or none can.
+
+    Raises a 404 Problem.
+    """
+    poll = LongPoll()
+    async with hub.subscribe(poll) as subscriber:
+        present = await hub.join(subscriber, {job_id: wait.after}, owner)
+        if job_id not in present:
+            raise no_such_job()
+        newest = present[job_id]
         with suppress(TimeoutError):
             async with asyncio.timeout(wait.seconds):
-                while subscriber.follows and not feed.ending:
-                    await subscriber.wait()
-                    for snapshot in feed.take(subscriber)[0]:
-                        if snapshot.revision > wait.after:
-                            return snapshot
-    return None
+                while subscriber.follows and not hub.ending:
+                    await poll.wait(subscriber)
+                    news = subscriber.take()
+                    if news.gone:
+                        raise no_such_job()
+                    newest = news.snapshots[0] if news.snapshots else newest
+                    if newest.revision > wait.after:
+                        return newest
+    return newest
 
 
 def _revision(text: str) -> int:
@@ -56,8 +86,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= MOST_WAIT_S:
+    if not 0 <= seconds <= MAX_WAIT_S:
         raise Problem(
-            400, "bad_wait", f"`wait` must be from 0 to {MOST_WAIT_S} seconds."
+            400, "bad_wait", f"`wait` must be from 0 to {MAX_WAIT_S} seconds."
         )
     return seconds

@@ -1,10 +1,10 @@
--- Writes jobs back and announces what is new, in one step.
+-- Writes jobs back and announces the news, in one step.
 -- ARGV: interval, seconds to keep an ended job, and as MessagePack a list of changes:
--- {job, take ('' where the lease does not matter), revision it was read at, revision now,
--- finished, started, snapshot, contact ('' to leave it), when it is due next while
--- watched, and while not ('' to leave it)}, all as strings
--- Returns {outcome of each: 1 written, 0 the job has moved on, -1 it is not the
--- caller's any more}, {beats to send}.
+-- {job, lease number ('' if the lease does not matter), revision it was read at, revision
+-- now, finished, started, snapshot, backend state ('' to leave it), when it is due next
+-- while watched, and while not ('' to leave it)}, all as strings
+-- Returns {outcome of each: 1 written, 0 the job has moved on, -1 it has ended, is gone, or
+-- has another lease}, {beats to send}.
 local interval, ttl_s = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
 local now_text = whole(now)
@@ -17,10 +17,12 @@ local function forget_oldest(owned)
 end
 
 local function retire(id, lane, owner)
-  local active, owned = prefix .. 'active:' .. owner, prefix .. 'owner:' .. owner
+  local active, owned = active_prefix .. owner, owned_prefix .. owner
   redis.call('ZREM', due_key(lane), id)
   redis.call('SREM', active, id)
   redis.call('EXPIRE', job_key(id), ttl_s)
+  local start_key = redis.call('HGET', job_key(id), 'start_key')
+  if start_key then redis.call('EXPIRE', start_key, ttl_s) end
   forget_oldest(owned)
   if redis.call('EXISTS', active) == 0 then redis.call('EXPIRE', owned, ttl_s) end
 end
@@ -38,23 +40,23 @@ local function schedule(id, lane, due)
 end
 
 for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local id, token, read_at, revision, finished, started, snapshot, contact,
+  local id, lease_number, read_at, revision, finished, started, snapshot, backend_state,
     due_watched, due_idle = unpack(change)
   local job = redis.call('HMGET', job_key(id),
-    'take', 'revision', 'finished', 'lane', 'owner', 'watched_until')
-  if not job[1] or job[3] == '1' or (token ~= '' and token ~= job[1]) then
+    'lease_number', 'revision', 'finished', 'lane', 'owner', 'watched_until')
+  if not job[1] or job[3] == '1' or (lease_number ~= '' and lease_number ~= job[1]) then
     outcomes[#outcomes + 1] = -1
   elseif job[2] ~= read_at then
     outcomes[#outcomes + 1] = 0
   else
     local fields = {'snapshot', snapshot, 'revision', revision,
       'finished', finished}
-    if token ~= '' then
-      fields[#fields + 1] = 'held_until'
+    if lease_number ~= '' then
+      fields[#fields + 1] = 'lease_until'
       fields[#fields + 1] = '0'
     end
-    if contact ~= '' then
-      for _, field in ipairs({'contact', contact, 'started', started}) do
+    if backend_state ~= '' then
+      for _, field in ipairs({'backend_state', backend_state, 'started', started}) do
         fields[#fields + 1] = field
       end
     end
@@ -74,7 +76,7 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
   end
 end
 
-if #lines > 0 then redis.call('PUBLISH', prefix .. 'feed', table.concat(lines, '\n')) end
+if #lines > 0 then redis.call('PUBLISH', feed, table.concat(lines, '\n')) end
 for lane, times in pairs(dues) do set_due(lane, times) end
 for lane, due in pairs(wanted) do
   hurry(beats, lane, math.max(due, now), interval, now)

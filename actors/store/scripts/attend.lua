@@ -1,4 +1,4 @@
--- Somebody watches these jobs. The first watcher makes the next poll immediate.
+-- Notes that these jobs are watched. The first watcher makes the next poll immediate.
 -- ARGV: interval, how long this holds, jobs… Returns beats to send.
 local interval, hold_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
@@ -6,7 +6,7 @@ local lanes, beats = {}, {}
 for n = 3, #ARGV do
   local id = ARGV[n]
   local job = redis.call('HMGET', job_key(id),
-    'finished', 'watched_until', 'held_until', 'lane', 'started')
+    'finished', 'watched_until', 'lease_until', 'lane', 'started')
   if job[1] == '0' then
     redis.call('HSET', job_key(id), 'watched_until', now + hold_ms)
     local idle = tonumber(job[3]) <= now and job[5] == '1'

@@ -1,7 +1,9 @@
--- Starts the chain of every lane that has work and no beat. Returns beats to send.
+-- Starts the chain of every lane that has work and no beat, and notes that a worker is
+-- here. ARGV: how long the note holds. Returns beats to send.
 local now = now_ms()
-local lanes, beats = prefix .. 'lanes', {}
-for _, lane in ipairs(redis.call('SMEMBERS', lanes)) do
+redis.call('SET', worker_key, 1, 'PX', ARGV[1])
+local beats = {}
+for _, lane in ipairs(redis.call('SMEMBERS', lanes_key)) do
   if is_held_up(lane) then
     forget_times(lane, now)
     redis.call('DEL', beat_key(lane))
@@ -11,7 +13,7 @@ for _, lane in ipairs(redis.call('SMEMBERS', lanes)) do
     if earliest[2] then
       hurry(beats, lane, math.max(now, tonumber(earliest[2])), 0, now)
     else
-      redis.call('SREM', lanes, lane)
+      redis.call('SREM', lanes_key, lane)
     end
   end
 end

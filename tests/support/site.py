@@ -42,7 +42,7 @@ class Web:
         return rss
 
     def peers(self) -> set[int]:
-        """The ports of those to whom it holds a connection."""
+        """The ports of its peers."""
         found = psutil.Process(self.process.pid).net_connections("tcp")
         return {
             each.raddr.port
@@ -79,7 +79,7 @@ class Site:
                 await task
         found = await self.store.load(job.job)
         assert found
-        await jobs.end(self.store, found[0])
+        await jobs.end(self.store, found)
 
     async def _move(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
@@ -92,7 +92,7 @@ class Site:
 
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
-    """A Redis of its own; what was started over it is stopped with it."""
+    """A Redis of its own; all that was started over it is stopped with it."""
     tokens = ",".join(f"{name}:{token}" for token, name in jobs.TOKENS.items())
     with embedded() as redis, Stack(redis.url, PROGROCK_API_TOKENS=tokens) as stack:
         store = Store(connect(redis.url), job_ttl_s=3600, poll_interval_ms=200)

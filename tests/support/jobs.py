@@ -1,4 +1,4 @@
-"""Jobs as a worker would leave them, and whose they are, for tests without a worker."""
+"""Jobs as a worker would leave them, with their owners, for tests without one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors import Job, Status
-from actors.job import timestamp
-from actors.store import Store, now_ms
+from actors.clock import now_ms, timestamp
+from actors.store import Store
 from actors.store.values import Change
 
 TOKENS = {"a token of sixteen": "alice", "another of sixteen": "bob"}
@@ -23,7 +23,7 @@ async def add(store: Store, owner: str = ALICES, **fields: Any) -> Job:
     now = timestamp(now_ms())
     given = {"backend": "counter", "can": ("cancel",), **fields}
     job = Job(job=secrets.token_urlsafe(16), created_at=now, changed_at=now, **given)
-    await store.create(job, owner=owner, most_active=0, lane_size=200)
+    await store.create(job, owner=owner, max_active=0, lane_size=200)
     return job
 
 

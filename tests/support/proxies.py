@@ -9,8 +9,7 @@ from pathlib import Path
 
 from dev.processes import ROOT, Process, answers, wait_for
 from dev.redis import free_port
-
-from .conftest import missing
+from tests.conftest import missing
 
 UPGRADE = "proxy_set_header Upgrade $progrock_upgrade;"
 PATIENCE = "60s"  # for a stream that says nothing

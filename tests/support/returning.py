@@ -18,7 +18,7 @@ PAUSE_S = 0.1  # where nobody said when to come back
 
 @dataclass
 class Returning:
-    """One watcher of one job, and what became of it."""
+    """One watcher of one job, and its fate."""
 
     url: str
     job: str
@@ -105,7 +105,7 @@ class OverEvents(Returning):
 async def many(
     kinds: list[Callable[[str, str], Returning]], each: int, url: str, job: str
 ) -> AsyncIterator[tuple[list[Returning], aiohttp.ClientSession]]:
-    """So many watchers of each kind, who share a session without limits."""
+    """A number of watchers of each kind, which share a session without limits."""
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),

@@ -1,21 +1,22 @@
--- One beat of a lane's chain: checks the token, takes the jobs that are due before the
--- next beat, plans it. ARGV: lane, beat, interval, idle interval, lease
--- Returns {'stale'}, {'over'} where the lane is empty, or
--- {'next', beat, delay, now, {job, take, snapshot, contact, watched, told at, when to
--- ask for it}…}, the soonest first.
-local lane, beat = ARGV[1], tonumber(ARGV[2])
+-- One beat of a lane's chain: checks the fencing token, takes the jobs that are due
+-- before the next beat, plans that beat.
+-- ARGV: lane, number, interval, idle interval, lease
+-- Returns {'stale'}, {'over'} if the lane is empty, or
+-- {'next', number, delay, now, {job, lease number, snapshot, backend state, when to call
+-- its backend, watched, told at}…}, the soonest first.
+local lane, number = ARGV[1], tonumber(ARGV[2])
 local interval, idle, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local planned = redis.call('HMGET', beat_key(lane), 'beat', 'at')
-if tonumber(planned[1] or -1) ~= beat then return {'stale'} end
+local planned = redis.call('HMGET', beat_key(lane), 'number', 'at')
+if tonumber(planned[1] or -1) ~= number then return {'stale'} end
 if redis.call('ZCARD', due_key(lane)) == 0 then
   redis.call('DEL', beat_key(lane))
-  redis.call('SREM', prefix .. 'lanes', lane)
+  redis.call('SREM', lanes_key, lane)
   return {'over'}
 end
 
--- The grids are kept, the lane's and each job's: what is late does not move what comes
--- after it, and what was missed is skipped. A job taken early is held until its moment,
--- so a step is well within the lease.
+-- Beats and polls stay on fixed time grids: a late beat does not shift the next ones, and
+-- a missed one is skipped. A job that is taken early waits for its moment, so a step must
+-- be much shorter than the lease.
 local now = now_ms()
 local step = math.min(interval, lease_ms / 2)
 local at = tonumber(planned[2])
@@ -32,15 +33,15 @@ local due = redis.call('ZRANGEBYSCORE', due_key(lane), '-inf', '(' .. at + step,
 for n = 1, #due, 2 do
   local id, moment = due[n], tonumber(due[n + 1])
   local job = redis.call('HMGET', job_key(id),
-    'take', 'snapshot', 'contact', 'watched_until', 'told_at')
+    'lease_number', 'snapshot', 'backend_state', 'watched_until', 'told_at')
   if job[1] then
-    local number, watched = job[1] + 1, tonumber(job[4]) > now
-    take(id, whole(number), lease_end)
+    local lease_number, watched = job[1] + 1, tonumber(job[4]) > now
+    give(id, whole(lease_number), lease_end)
     held[#held + 1] = lease_end
     held[#held + 1] = id
     moment = moment + math.max(math.floor((now - moment) / interval), 0) * interval
-    jobs[#jobs + 1] = {id, number, job[2], job[3], watched and 1 or 0,
-      tonumber(job[5]), moment}
+    jobs[#jobs + 1] = {id, lease_number, job[2], job[3], moment,
+      watched and 1 or 0, tonumber(job[5])}
     anybody_watches = anybody_watches or watched
   else
     redis.call('ZREM', due_key(lane), id)
@@ -51,5 +52,5 @@ set_due(lane, held)
 local soonest = math.min(tonumber(later[2] or at + idle),
   at + (anybody_watches and interval or idle))
 local next_at = math.max(soonest, at + step, now)
-set_beat(lane, beat + 1, next_at, now)
-return {'next', beat + 1, next_at - now, now, jobs}
+set_beat(lane, number + 1, next_at, now)
+return {'next', number + 1, next_at - now, now, jobs}

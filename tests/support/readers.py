@@ -91,7 +91,7 @@ def close_code(reader: socket.socket) -> int:
 
 
 def last_words(reader: socket.socket) -> tuple[int, bytes]:
-    """Read to the end; returns the close frame's code, and what came after it."""
+    """Read to the end; returns the close frame's code, and the bytes after it."""
     with reader.makefile("rb") as stream:
         return _close_code(stream), stream.read()
 
@@ -125,7 +125,7 @@ def _handshake() -> bytes:
 
 @dataclass
 class Watcher:
-    """A decent reader: what it was told, and when."""
+    """A decent reader: the snapshots that it was told, and when."""
 
     told: list[dict[str, Any]] = field(default_factory=list)
     at_s: list[float] = field(default_factory=list)

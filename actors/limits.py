@@ -1,0 +1,19 @@
+"""Every limit on third parties and on their answers, in one list.
+
+`web/server/limits.py` has those on clients. A recipe sets its own time-out, concurrency
+and batch size (`recipes/format.py`).
+"""
+
+MAX_NESTING = 32  # of JSON from outside, from a backend or a client
+MAX_ANSWER_BYTES = 1_000_000
+MAX_MESSAGE_CHARACTERS = 500
+MAX_NUMBER = 2**53  # browsers count exactly up to here
+MAX_BACKOFF_WATCHED_MS = 2_000
+MAX_BACKOFF_IDLE_MS = 30_000
+MAX_RETRY_AFTER_MS = 60_000  # that a backend may ask for
+MAX_HALVINGS = 16  # of a bulk call whose answer cannot be read; one bad job needs 7
+MAX_START_ATTEMPTS = 4
+MAX_START_MS = 10_000  # for all of them
+ASK_AGAIN_AFTER_MS = 2_000  # a request that was sent, and to which nothing happened
+UNKNOWN_BACKEND_GRACE_MS = 60_000  # in which a rolling deploy may bring the recipe
+UNKNOWN_BACKEND_RETRY_MS = 2_000

@@ -1,0 +1,38 @@
+"""A backend's report on one job, in our words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from actors.status import Failure, Status
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a backend about one job.
+
+    `file` is the content type of a file that the job made.
+    """
+
+    status: Status
+    progress: float | None = None
+    done: int | float | None = None
+    total: int | float | None = None
+    unit: str | None = None
+    message: str | None = None
+    result: dict[str, Any] | None = None
+    file: str | None = None
+    error: Failure | None = None
+
+    @property
+    def percentage(self) -> float | None:
+        """0 to 100 with one decimal, rounded down: 99.99 is not yet 100."""
+        if self.progress is not None:
+            tenths = self.progress * 10
+        elif self.done is not None and self.total:
+            tenths = self.done * 1000 / self.total
+        else:
+            return None
+        return math.floor(min(1000, max(0, tenths))) / 10

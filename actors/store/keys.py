@@ -1,0 +1,62 @@
+"""The name of every key and channel in Redis, once.
+
+A script is given these names and adds ids to those that end with a colon. So whatever
+stands at the front, such as a partition's tag, stands in front of every key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+LAYOUT = 2  # grows if a release cannot read the keys of the one before
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names, in the order in which `scripts/prelude.lua` takes them.
+
+    `job:<job>`: hash of snapshot, revision, finished, owner, backend, lane,
+    backend_state, started, lease_number, lease_until, watched_until, told_at, and
+    start_key if there was a key.
+    `due:<lane>`: sorted set of jobs by the time of their next poll, or by the end of
+    their lease. `beat:<lane>`: hash of number (the fencing token), at (when that beat
+    is due), span (how long the key may live); it expires. `lanes`: set of lanes
+    with work. `active:<owner>`: set of unfinished jobs. `owner:<owner>`: sorted set of
+    jobs by the time of their creation. `start:<owner>:<digest>`: fingerprint and job of
+    a start that had an Idempotency-Key. `worker`: there while a worker lives. `feed`:
+    channel, lines of `<job> <revision> <finished> <snapshot>`.
+    """
+
+    job: str
+    due: str
+    beat: str
+    lanes: str
+    active: str
+    owned: str
+    start: str
+    worker: str
+    feed: str
+
+    @classmethod
+    def below(cls, prefix: str) -> Keys:
+        root = f"{prefix}:{LAYOUT}"
+        return cls(
+            job=f"{root}:job:",
+            due=f"{root}:due:",
+            beat=f"{root}:beat:",
+            lanes=f"{root}:lanes",
+            active=f"{root}:active:",
+            owned=f"{root}:owner:",
+            start=f"{root}:start:",
+            worker=f"{root}:worker",
+            feed=f"{root}:feed",
+        )
+
+    def all(self) -> tuple[str, ...]:
+        """As the scripts are given them."""
+        return astuple(self)
+
+
+def broker_namespace(prefix: str) -> str:
+    """Under which Dramatiq keeps its queues."""
+    return f"{prefix}:dramatiq"

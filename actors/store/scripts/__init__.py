@@ -1,0 +1,22 @@
+"""The Lua scripts, as Redis runs them: each behind the prelude that all share."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+
+def registered(redis: Redis) -> dict[str, AsyncScript]:
+    """Return every script by name, ready to be called."""
+    texts = {
+        file.name.removesuffix(".lua"): file.read_text("utf-8")
+        for file in files(__name__).iterdir()
+        if file.name.endswith(".lua")
+    }
+    prelude = texts.pop("prelude")
+    return {
+        name: redis.register_script(f"{prelude}\n{text}")
+        for name, text in texts.items()
+    }

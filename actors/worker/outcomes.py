@@ -1,0 +1,238 @@
+"""One call to a backend, and the meaning of its outcome for the job."""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec.structs import replace
+
+from actors.backends import Backend, BackendError, Report
+from actors.backends.answers import not_understood
+from actors.clock import now_ms
+from actors.job import Job
+from actors.limits import (
+    MAX_START_ATTEMPTS,
+    MAX_START_MS,
+    UNKNOWN_BACKEND_RETRY_MS,
+)
+from actors.requests import Request
+from actors.status import Status
+from actors.store.values import BackendState, Lease
+
+from .timing import backoff_ms
+from .write_back import Outcome, WriteBack
+
+logger = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """Calls backends and queues the outcome of each call to be written back."""
+
+    def __init__(self, write_back: WriteBack, grace_ms: int) -> None:
+        self._write_back = write_back
+        self._grace_ms = grace_ms
+        self._unknown: set[str] = set()
+
+    async def start(self, backend: Backend, lease: Lease) -> None:
+        """Start a job on its backend."""
+        job, state = lease.job, lease.backend_state
+        if job.status is Status.STOPPING:
+            self._write(lease, lambda job: job.cancelled(now_ms()), state)
+            return
+        try:
+            ref = await backend.start(job.job, job.params)
+        except BackendError as error:
+            self._start_failed(backend, lease, error)
+            return
+        now = now_ms()
+        state = BackendState(ref=ref, heard_ms=now)
+        self._write(lease, lambda job: job.started(now), state, 0, 0)
+
+    async def send_request(self, backend: Backend, lease: Lease) -> None:
+        """Pass a request (cancel, pause, resume) on to the backend."""
+        request = lease.job.request
+        assert request is not None  # the job has an unsent one
+        ref = _ref(lease.backend_state)
+        try:
+            await backend.send(request.action, ref)
+        except BackendError as error:
+            await self._not_sent(backend, lease, request, error)
+        except Exception as cause:
+            unforeseen = not_understood(backend.title, cause)
+            await self._not_sent(backend, lease, request, unforeseen)
+        else:
+            state = replace(lease.backend_state, failures=0)
+            self._write(lease, lambda job: job.sent(request), state, 0, 0)
+
+    async def poll(self, backend: Backend, batch: list[Lease]) -> None:
+        """Ask the backend how these jobs are."""
+        refs = [_ref(lease.backend_state) for lease in batch]
+        answers = await backend.reports(refs)
+        for lease, answer in zip(batch, answers, strict=True):
+            self._answered(backend, lease, answer)
+
+    def unknown_backend(self, lease: Lease) -> None:
+        """Wait for the recipe of a job for a while, then end the job."""
+        name, state = lease.job.backend, lease.backend_state
+        if name not in self._unknown:
+            logger.error("There is no recipe for %s here, so its jobs wait.", name)
+            self._unknown.add(name)
+        now = now_ms()
+        since = state.unknown_since_ms or now
+        if state.ref is None and lease.job.status is Status.STOPPING:
+            self._write(lease, lambda job: job.cancelled(now), state)
+        elif now - since >= self._grace_ms:
+            message = f"There is no backend called {name} any more."
+            self._write(
+                lease, lambda job: job.failed("unknown_backend", message, now), state
+            )
+        else:
+            state = replace(state, unknown_since_ms=since)
+            wait_ms = UNKNOWN_BACKEND_RETRY_MS
+            self._write(lease, lambda job: job.missed(), state, wait_ms, wait_ms)
+
+    def not_understood(self, backend: Backend, lease: Lease) -> None:
+        """An answer, or the job after it, was more than we can handle."""
+        error = not_understood(backend.title)
+        if lease.backend_state.ref is None:
+            self._start_failed(backend, lease, error)
+        else:
+            self._missed(backend, lease, error)
+
+    def give_back(self, lease: Lease) -> None:
+        """Write a job back as it was, so that another worker may take it."""
+        self._write(lease, lambda job: job, lease.backend_state)
+
+    def _start_failed(
+        self, backend: Backend, lease: Lease, error: BackendError
+    ) -> None:
+        before = lease.backend_state
+        state = replace(before, failures=before.failures + 1)
+        waited_ms = now_ms() - state.heard_ms
+        if (
+            error.permanent
+            or state.failures >= MAX_START_ATTEMPTS
+            or (state.failures > 1 and waited_ms > MAX_START_MS)
+        ):
+            self._write(lease, lambda job: _could_not_start(job, error), state)
+        else:
+            # Somebody waits for it to begin, watched or not.
+            wait_ms, _ = backoff_ms(backend, state.failures, error)
+            self._write(lease, lambda job: job.missed(), state, wait_ms, wait_ms)
+
+    async def _not_sent(
+        self, backend: Backend, lease: Lease, request: Request, error: BackendError
+    ) -> None:
+        """Ask how the job is all the same: it may have ended by itself."""
+        [answer] = await backend.reports([_ref(lease.backend_state)])
+        answer = _with_address(answer, lease.job_id)
+        if not isinstance(answer, Report):
+            self._missed(backend, lease, answer)
+        elif error.permanent:
+            self._refused(backend, lease, answer, request, error)
+        else:
+            self._heard_but_not_sent(backend, lease, answer, error)
+
+    def _heard_but_not_sent(
+        self, backend: Backend, lease: Lease, report: Report, error: BackendError
+    ) -> None:
+        """The job goes on; the request is sent again, after a pause that grows."""
+        now = now_ms()
+        failures = lease.backend_state.failures + 1
+        state = replace(lease.backend_state, failures=failures, heard_ms=now)
+        waits = backoff_ms(backend, failures, error)
+        self._write(lease, lambda job: job.heard(report, now), state, *waits)
+
+    def _answered(
+        self, backend: Backend, lease: Lease, answer: Report | BackendError
+    ) -> None:
+        answer = _with_address(answer, lease.job_id)
+        if isinstance(answer, Report):
+            self._heard(backend, lease, answer)
+        else:
+            self._missed(backend, lease, answer)
+
+    def _heard(self, backend: Backend, lease: Lease, report: Report) -> None:
+        now = now_ms()
+        self._write(
+            lease,
+            lambda job: job.heard(report, now),
+            replace(lease.backend_state, failures=0, heard_ms=now),
+            backend.poll_interval_ms,
+            backend.idle_interval_ms,
+        )
+
+    def _refused(
+        self,
+        backend: Backend,
+        lease: Lease,
+        report: Report,
+        request: Request,
+        error: BackendError,
+    ) -> None:
+        now = now_ms()
+        self._write(
+            lease,
+            lambda job: job.refused(request, error.message, backend.can).heard(
+                report, now
+            ),
+            replace(lease.backend_state, failures=0, heard_ms=now),
+        )
+
+    def _missed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
+        before = lease.backend_state
+        state = replace(before, failures=before.failures + 1)
+        if error.permanent:
+            self._write(lease, lambda job: _lost(job, error), state)
+            return
+        if now_ms() - state.heard_ms > backend.give_up_after_s * 1000:
+            gave_up = BackendError("given_up", f"{backend.title} was not heard again.")
+            self._write(lease, lambda job: _lost(job, gave_up), state)
+            return
+        if state.failures == 1:
+            logger.info("Job %s is not reachable: %s", lease.job_id, error)
+        waits = backoff_ms(backend, state.failures, error)
+        self._write(lease, lambda job: job.missed(), state, *waits)
+
+    def _write(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        state: BackendState,
+        wait_watched_ms: int = 0,
+        wait_idle_ms: int = 0,
+    ) -> None:
+        """Queue an outcome; the job is polled again so long after its moment."""
+        self._write_back.add(
+            lease,
+            outcome,
+            state,
+            lease.at_ms + wait_watched_ms,
+            lease.at_ms + wait_idle_ms,
+        )
+
+
+def _ref(state: BackendState) -> str:
+    assert state.ref is not None  # a job that has none is started first
+    return state.ref
+
+
+def _with_address(answer: Report | BackendError, job_id: str) -> Report | BackendError:
+    """Make a file that the job made its result, at the address where web serves it."""
+    if isinstance(answer, BackendError) or not answer.file:
+        return answer
+    address = {"url": f"/jobs/{job_id}/result", "content_type": answer.file}
+    return replace(answer, result=address)
+
+
+def _could_not_start(job: Job, error: BackendError) -> Job:
+    if job.status is Status.STOPPING:
+        return job.cancelled(now_ms())
+    return job.failed(error.code, error.message, now_ms())
+
+
+def _lost(job: Job, error: BackendError) -> Job:
+    """A job that was being stopped and is gone has been stopped."""
+    if job.status is Status.STOPPING and error.code == "gone":
+        return job.cancelled(now_ms())
+    return job.failed(error.code, error.message, now_ms())

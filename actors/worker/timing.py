@@ -1,0 +1,42 @@
+"""When a backend is called: calls of one beat apart, and pauses after failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.backends import Backend, BackendError
+from actors.limits import (
+    MAX_BACKOFF_IDLE_MS,
+    MAX_BACKOFF_WATCHED_MS,
+    MAX_RETRY_AFTER_MS,
+)
+from actors.store.values import Lease
+
+STRIDE_MS = 0.4  # from one call to the next of the same lane
+
+
+def batches(leases: list[Lease], size: int) -> Iterator[list[Lease]]:
+    """Yield the jobs that one call asks for, no two calls at the same moment.
+
+    Each job's next poll is an interval after this one, so calls that were apart once
+    stay apart; at the same moment they would wait for each other.
+    """
+    moment: float = 0
+    for first in range(0, len(leases), size):
+        batch = leases[first : first + size]
+        moment = max(moment + STRIDE_MS, batch[0].at_ms)
+        for lease in batch:
+            lease.at_ms = int(moment)
+        yield batch
+
+
+def backoff_ms(backend: Backend, failures: int, error: BackendError) -> tuple[int, int]:
+    """Return how long to leave the backend alone while watched, and while not."""
+    factor = 2 ** min(failures, 16)
+    asked_ms = min((error.retry_after_s or 0) * 1000, MAX_RETRY_AFTER_MS)
+    watched = min(backend.poll_interval_ms * factor, MAX_BACKOFF_WATCHED_MS)
+    idle = min(backend.idle_interval_ms * factor, MAX_BACKOFF_IDLE_MS)
+    return (
+        int(max(watched, asked_ms, backend.poll_interval_ms)),
+        int(max(idle, asked_ms)),
+    )

@@ -1,0 +1,74 @@
+"""A job's values as a page writes them; `static/format.js` writes the same.
+
+`tests/static/display_cases.json` holds both to one table of cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import msgspec
+
+_WEB_ADDRESS = re.compile(r"(/(?!/)|https?://)[^\\\x00-\x1f]*")
+
+
+def read(snapshot: bytes) -> dict[str, Any]:
+    """Decode a snapshot for the page."""
+    job: dict[str, Any] = _DECODER.decode(snapshot)
+    return job
+
+
+def _number(digits: str) -> float:
+    """1.0 is 1, as it is to the page's scripts."""
+    number = float(digits)
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_number)
+
+
+def elapsed(job: Mapping[str, Any], now: str) -> str:
+    """How long a job has taken: `0:07`, `12:34`, `1:02:03`."""
+    start = job.get("started_at") or job["created_at"]
+    minutes, seconds = divmod(seconds_until(start, job.get("finished_at") or now), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{seconds:02}"
+    return f"{minutes}:{seconds:02}"
+
+
+def seconds_until(start: str, end: str) -> int:
+    """The whole seconds between two times; none if the clocks disagree."""
+    between = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+    return max(0, int(between.total_seconds()))
+
+
+def number(value: float) -> str:
+    """`1,234.568`: commas, and three decimals at most."""
+    if value == int(value):
+        return f"{int(value):,}"
+    rounded = Decimal(repr(value)).quantize(Decimal("0.001"), ROUND_HALF_UP)
+    return f"{rounded:,f}".rstrip("0").rstrip(".")
+
+
+def text(value: object) -> str:
+    """A value of any JSON type, in one line."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def indented(job: Mapping[str, Any]) -> str:
+    """The snapshot for people, its fields in their own order."""
+    return msgspec.json.format(msgspec.json.encode(job), indent=2).decode()
+
+
+def web_address(url: object) -> str:
+    r"""The address, or nothing if a link to it could lead astray.
+
+    A browser reads a backslash as a slash and leaves out a line break, so that
+    either can turn a path into another server's address.
+    """
+    return url if isinstance(url, str) and _WEB_ADDRESS.fullmatch(url) else ""
