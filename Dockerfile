@@ -3,13 +3,14 @@ FROM python:3.13-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-COPY pyproject.toml README.md LICENSE ./
+COPY requirements.txt ./
+RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
+ && useradd --system progrock
 COPY actors actors
 COPY web web
 COPY demo demo
 COPY templates templates
 COPY static static
-RUN pip install --no-cache-dir --editable '.[demo]' && useradd --system progrock
 USER progrock
 EXPOSE 8000
 CMD ["python", "-m", "web"]

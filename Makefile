@@ -5,7 +5,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 TSC = npx --yes --package typescript@5.9 tsc
 
-.PHONY: run install test check bench faults clean
+.PHONY: run install test check lock bench faults clean
 
 run: install
 	@exec $(BIN)/python -m dev
@@ -26,6 +26,11 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(TSC) --project tests/static/jsconfig.json
+
+lock: install
+	$(BIN)/uv pip compile pyproject.toml --extra demo --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --quiet --upgrade \
+	  --custom-compile-command 'make lock' --output-file requirements.txt
 
 bench: install
 	$(BIN)/python -m bench
