@@ -25,6 +25,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m dev.english
 	$(TSC) --project tests/static/jsconfig.json
 
 lock: install
