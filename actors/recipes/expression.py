@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+
+from .functions import RecipeFunctions, check_call
+
+_OPTIONS = jmespath.Options(custom_functions=RecipeFunctions())
+_PATHS = frozenset(
+    {
+        *("subexpression", "index_expression", "projection", "value_projection"),
+        *("filter_projection", "flatten"),
+    }
+)
 
 
 class Expression:
@@ -22,20 +33,51 @@ class Expression:
             compiled = jmespath.compile(text)
         except JMESPathError as error:
             raise ValueError(f"{text!r} is not a JMESPath expression") from error
+        self.text = text
         keys = _plain_path(compiled.parsed)
+        if keys is None:
+            _check(compiled.parsed, text)
         self.find: Callable[[Any], Any] = (
             _search(compiled) if keys is None else _follow(keys)
         )
+
+    def holds(self, document: Any) -> bool:
+        """True if the value is what JMESPath calls true: 0 is, an empty list is not."""
+        value = self.find(document)
+        return value is not None and value is not False and value not in ("", [], {})
 
 
 def _search(compiled: Any) -> Callable[[Any], Any]:
     def find(document: Any) -> Any:
         try:
-            return compiled.search(document)
-        except ValueError:  # JMESPathError is one
-            return None  # such as a function applied to a missing value
+            return compiled.search(document, options=_OPTIONS)
+        except (ValueError, TypeError, ArithmeticError, re.error):
+            return None  # JMESPathError is a ValueError
 
     return find
+
+
+def _check(tree: Any, text: str) -> None:
+    """Refuse that which JMESPath takes, and reads in a way that nobody means."""
+    for node in _nodes(tree):
+        children = node["children"]
+        if node["type"] in _PATHS and children[0]["type"] == "not_expression":
+            raise ValueError(
+                f"{text!r} negates only the part before the dot; "
+                "put the path in parentheses, as in !(a.b)"
+            )
+        if node["type"] == "function_expression":
+            try:
+                check_call(node["value"], children)
+            except ValueError as error:
+                raise ValueError(f"{text!r} cannot work: {error}") from error
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    yield node
+    for child in node["children"]:
+        if isinstance(child, dict):  # the parts of a slice are numbers
+            yield from _nodes(child)
 
 
 def _plain_path(node: Any) -> list[str] | None:
