@@ -1,7 +1,7 @@
 """The door: all that others may use. Importing it registers the actors, so that
 `dramatiq actors` is the worker; it reads no environment and opens nothing."""
 
-from .backends import Backend, BackendError, ResultFile
+from .backends import Backend, BackendError, Handle, ResultFile
 from .backends.registry import Backends
 from .broker import broker
 from .clock import now_ms, timestamp
@@ -25,6 +25,7 @@ __all__ = [
     "Backend",
     "BackendError",
     "Backends",
+    "Handle",
     "Job",
     "KeyReusedError",
     "NotPossibleError",

@@ -7,6 +7,7 @@ and batch size (`recipes/format.py`).
 MAX_NESTING = 32  # of JSON from outside, from a backend or a client
 MAX_ANSWER_BYTES = 1_000_000
 MAX_MESSAGE_CHARACTERS = 500
+MAX_REF_CHARACTERS = 2_000
 MAX_NUMBER = 2**53  # browsers count exactly up to here
 MAX_BACKOFF_WATCHED_MS = 2_000
 MAX_BACKOFF_IDLE_MS = 30_000

@@ -14,6 +14,7 @@ from actors.libraries import RELIED_ON, LibraryChangedError, rely_on, replace
 from dev.processes import ROOT
 from web.server import patch
 
+AIOHTTP = {"aiohttp.client.ClientSession": {"_retry_connection"}}
 DRAMATIQ = {
     "dramatiq.asyncio.EventLoopThread": {"loop", "run_coroutine", "start"},
     "dramatiq.brokers.redis.RedisBroker": {
@@ -62,7 +63,7 @@ def test_the_list_is_whole() -> None:
     patch.apply()
     listed = {
         f"{owner}.{name}"
-        for library in (DRAMATIQ, REDIS, HYPERCORN, WSPROTO)
+        for library in (AIOHTTP, DRAMATIQ, REDIS, HYPERCORN, WSPROTO)
         for owner, names in library.items()
         for name in names
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.backends.http import HttpBackend
@@ -15,6 +16,7 @@ from actors.recipes.expression import Expression
 from actors.recipes.format import Recipe
 from actors.recipes.load import RecipeError, load_recipe
 from actors.recipes.params import Params, ParamsError
+from actors.recipes.template import Values
 from actors.settings import SHIPPED_RECIPES, SettingError, Settings
 
 GOOD = """
@@ -124,6 +126,9 @@ BULK = '[bulk]\nrequest = "GET /loaves?ids={refs}"\nitems = "@"\nref = "id"\n'
 PAUSE = '[pause]\nrequest = "POST /loaves/{ref}/pause"\n'
 RESUME = '[resume]\nrequest = "POST /loaves/{ref}/resume"\n'
 RESTING = changed("[status.states]", '[status.states]\npaused = ["resting"]')
+# A start whose own keys go between the two.
+START, _, REST = GOOD.partition('ref.body = "id"\n')
+START += 'ref.body = "id"\n'
 MISTAKES: dict[str, tuple[str | bytes, str]] = {
     "TOML syntax": (changed("[start]", "[start"), "line 10"),
     "not UTF-8": (b'title = "\xff"', "utf-8"),
@@ -166,9 +171,28 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
         changed('succeeded = ["baked"]', ""),
         "succeeded - at `$.status.states`",
     ),
-    "empty list for failure": (
-        changed('["burnt"]', "[]"),
+    "no word for failure": (
+        changed('failed = ["burnt"]', ""),
         "failed - at `$.status.states`",
+    ),
+    "no place for the words": (
+        changed('state = "state"', 'when.paused = "is_held"'),
+        "needs `state`, where the words stand - at `$.status`",
+    ),
+    "two kinds of else": (
+        changed(
+            'state = "state"',
+            'state = "state"\nother = "queued"\nwhen.running = "else"',
+        ),
+        "$.status.when",
+    ),
+    "two names for the percentage": (
+        changed('state = "state"', 'state = "state"\npercent = "p"\nprogress = "p"'),
+        "$.status.progress",
+    ),
+    "a negated path": (
+        changed('state = "state"', 'state = "state"\nwhen.failed = "!job.success"'),
+        "as in !(a.b) - at `$.status.when[...]`",
     ),
     "one word for two statuses": (changed('"burnt"', '"baked"'), "$.status.states"),
     "unset variable": (
@@ -197,7 +221,94 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
     ),
     "missing refs": (
         GOOD + BULK.replace("{refs}", "all"),
-        "needs {refs} in its path - at `$.bulk.request`",
+        "needs {refs} in its path or body - at `$.bulk`",
+    ),
+    "two bodies": (START + "json = {}\nform = {}\n" + REST, "$.start"),
+    "a body of a wrong type": (START + "form = 3\n" + REST, "$.start.form"),
+    "a table in a form": (START + "form.a = { b = 1 }\n" + REST, "$.start.form"),
+    "a header that is a number": (START + "headers.A = 3\n" + REST, "$.start.headers"),
+    "a header with two lines": (
+        START + 'headers.A = "a\\nb"\n' + REST,
+        "$.start.headers",
+    ),
+    "a header with a bad name": (
+        START + 'headers."A B" = "c"\n' + REST,
+        "$.start.headers",
+    ),
+    "a placeholder in a header of all": (
+        START + REST + '[headers]\nA = "{job}"\n',
+        "$.headers.A",
+    ),
+    "a param that is not there": (
+        START + 'json.n = "{params.loafs}"\n' + REST,
+        "no param 'loafs' - at `$.start`; did you mean `loaves`?",
+    ),
+    "a slip in a placeholder": (
+        START + 'json.n = "{param.loaves}"\n' + REST,
+        "{param.loaves} is not a placeholder; did you mean `params`?",
+    ),
+    "a conversion that is not there": (
+        START + 'json.n = "{params.loaves!xml}"\n' + REST,
+        "$.start.json",
+    ),
+    "a brace in a path": (changed("/loaves/{ref}", "/loaves/{ref}/{id}"), "$.status"),
+    "a ref before there is one": (START + 'json.n = "{ref}"\n' + REST, "$.start"),
+    "a ref for many": (GOOD + BULK + 'json = ["{ref}"]\n', "$.bulk"),
+    "a param in a path that may be missing": (
+        changed("POST /loaves", "POST /loaves/{params.kind}").replace(
+            "[params.properties.loaves]",
+            "[params.properties]\nkind = {}\n[params.properties.loaves]",
+        ),
+        "{params.kind} must be required, or have a default - at `$.start`",
+    ),
+    "a link that is not followed": (
+        changed('ref.body = "id"', 'ref.link = "href"'),
+        "$.status.request",
+    ),
+    "a name that is not known yet": (
+        changed('ref.body = "id"', 'ref.value = "{ref}"'),
+        "$.start.ref.value",
+    ),
+    "a colon in a user": (
+        'basic = { user = "a:b", password = "c" }\n' + GOOD,
+        "$.basic.user",
+    ),
+    "two authorizations": (
+        'basic = { user = "a", password = "c" }\nheaders.authorization = "x"\n' + GOOD,
+        "$.headers.Authorization",
+    ),
+    "an alias that is no address": (
+        'also_known_as = ["oven"]\n' + GOOD,
+        "$.also_known_as[0]",
+    ),
+    "a pattern that is none": (
+        changed('type = "integer"', 'pattern = "("'),
+        "$.params.properties.loaves.pattern",
+    ),
+    "a status that is none": (
+        changed('state = "state"', 'state = "state"\nother = "runing"'),
+        "`runing` must be one of queued, running, paused, stopping, succeeded, failed, "
+        "cancelled - at `$.status.other`; did you mean `running`?",
+    ),
+    "an odd word for repeat": (
+        START + 'repeat = "always"\n' + REST,
+        "`always` must be one of never, safe",
+    ),
+    "an odd claim": (
+        GOOD + '[cancel]\nrequest = "DELETE /{ref}"\nclaims = ["running"]\n',
+        "must be one of succeeded, failed - at `$.cancel.claims[0]`",
+    ),
+    "an odd key for all calls": (
+        GOOD + "[every]\njsn = 1\n",
+        "`jsn` is not a key - at `$.every`; did you mean `json`?",
+    ),
+    "an odd key of a table in a table": (
+        changed('state = "state"', 'state = "state"\nabsent.with_in_s = 3'),
+        "`with_in_s` is not a key - at `$.status.absent`; did you mean `within_s`?",
+    ),
+    "an odd key of the recipe": (
+        "poll_intervall_ms = 300\n" + GOOD,
+        "`poll_intervall_ms` is not a key - at `$`; did you mean `poll_interval_ms`?",
     ),
     "a batch of one": (GOOD + BULK + "batch_size = 1\n", "$.bulk.batch_size"),
 }
@@ -216,6 +327,99 @@ def test_a_mistake_is_named_with_file_and_key_in_one_line(
     assert "oven.toml: " in line
     assert key in line
     assert "\n" not in line
+
+
+FENCED = [
+    'type = "integer"',
+    'type = "number"',
+    'type = ["integer", "number"]',
+    'type = "boolean"',
+    'enum = ["rye", "wheat"]',
+    'type = "string"\npattern = "^[a-z]+$"',
+]
+NOT_FENCED = [
+    'type = "string"',
+    'type = "string"\nmaxLength = 3',
+    'pattern = "^[a-z]+$"',
+    'type = ["string", "integer"]\npattern = "^[a-z]+$"',
+    'type = "array"',
+    "",
+]
+PROGRAMS = [
+    """text = "SELECT '{params.kind}'\"""",
+    'json.query = "mutation { bake(kind: {params.kind}) { id } }"',
+    """json = { deep = ['{"kind": "{params.kind}"}'] }""",
+]
+
+
+def with_kind(rule: str, body: str) -> str:
+    kind = f'[params]\nrequired = ["kind"]\n[params.properties.kind]\n{rule}\n'
+    return (START + body + "\n" + REST).replace("[params", kind + "[params", 1)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_param_in_a_program_must_be_fenced_in(program: str, load: Load) -> None:
+    for rule in FENCED:
+        load(with_kind(rule, program))
+    for rule in NOT_FENCED:
+        with pytest.raises(RecipeError, match=r"\$\.params\.properties\.kind"):
+            load(with_kind(rule, program))
+
+
+def test_a_param_in_another_text_needs_no_fence(load: Load) -> None:
+    load(
+        with_kind(
+            'type = "string"',
+            'json = { a = "{params.kind}", b = "Bread: {params.kind}" }',
+        )
+    )
+
+
+def test_a_service_may_never_say_that_a_job_failed(load: Load) -> None:
+    load(changed('["burnt"]', "[]"))
+    load(
+        changed('failed = ["burnt"]', "").replace(
+            'state = "state"', 'state = "state"\nwhen.failed = "x"'
+        )
+    )
+
+
+@pytest.mark.parametrize("value", ["{params.loaves}", "{job}", "{ref", "a}b{c"])
+def test_a_variable_cannot_bring_a_placeholder(load: Load, value: str) -> None:
+    """A secret may have braces; it is only refused if it would be filled in."""
+    for text in ("${KEY}", "Bearer ${KEY}", "${KEY}{job}"):
+        recipe = START + f'json.n = "{text}"\n' + REST
+        if value.endswith("}"):
+            with pytest.raises(RecipeError, match=r"a variable may not bring"):
+                load(recipe, {"KEY": value})
+        else:
+            sent = load(recipe, {"KEY": value}).start.fill(Values(job="j"))
+            expected = text.replace("{job}", "j").replace("${KEY}", value)
+            assert sent.body == msgspec.json.encode({"n": expected})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{params.${KEY}}", "loaves"),
+        ("{${KEY}}", "job"),
+        ("{params.loaves${KEY}", "}"),
+        ("${KEY}params.loaves}", "{"),
+    ],
+)
+def test_a_variable_and_the_text_around_it_make_no_placeholder(
+    load: Load, text: str, value: str
+) -> None:
+    with pytest.raises(RecipeError, match=r"a variable may not bring a placeholder"):
+        load(START + f'json.n = "{text}"\n' + REST, {"KEY": value})
+
+
+def test_a_param_never_reaches_the_environment(load: Load) -> None:
+    recipe = load(START + 'json.n = "{params.loaves}"\n' + REST, {"KEY": "secret"})
+
+    sent = recipe.start.fill(Values(params={"loaves": "${KEY}"}))
+
+    assert sent.body == b'{"n":"${KEY}"}'
 
 
 def test_a_folder_instead_of_a_file_is_a_mistake_too(tmp_path: Path) -> None:

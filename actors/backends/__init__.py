@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from actors.report import Report
 from actors.requests import Action
 
-__all__ = ["Backend", "BackendError", "Report", "ResultFile"]
+__all__ = ["Backend", "BackendError", "Handle", "Report", "ResultFile"]
 
 
 class BackendError(Exception):
@@ -34,6 +35,20 @@ class BackendError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Handle(NamedTuple):
+    """A started job, as far as its backend needs to know it.
+
+    `ref` is the backend's own name for it, opaque to us. `is_stopped`: the backend has
+    taken our cancel.
+    """
+
+    ref: str
+    job_id: str = ""
+    params: Mapping[str, Any] = MappingProxyType({})
+    started_at: str | None = None
+    is_stopped: bool = False
+
+
 class ResultFile(Protocol):
     """A file that a job made, on its way."""
 
@@ -44,7 +59,7 @@ class ResultFile(Protocol):
 
 
 class Backend(Protocol):
-    """One third party. `ref` is its own name for a job, opaque to us.
+    """One third party.
 
     `batch_size` jobs are asked for in one call, `lane_size` jobs by one message. `can`
     holds the actions that it offers.
@@ -65,15 +80,18 @@ class Backend(Protocol):
         """Return the params with defaults filled in; raises ParamsError."""
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
-        """Start a job and return its ref; asking twice for one job is harmless."""
+        """Start a job and return its ref.
 
-    async def reports(self, refs: Sequence[str]) -> list[Report | BackendError]:
+        After a BackendError that is not permanent, asking again is harmless.
+        """
+
+    async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
         """Ask for up to `batch_size` jobs at once; answers in the order asked."""
 
-    async def send(self, action: Action, ref: str) -> None:
+    async def send(self, action: Action, job: Handle) -> None:
         """Ask for a job to be cancelled, paused or resumed; raises BackendError."""
 
-    def result(self, ref: str) -> AbstractAsyncContextManager[ResultFile]:
+    def result(self, job: Handle) -> AbstractAsyncContextManager[ResultFile]:
         """Open the file that a job made."""
 
     async def close(self) -> None:

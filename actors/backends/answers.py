@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from actors.json_input import TooDeepError, parse_json
-from actors.limits import MAX_MESSAGE_CHARACTERS, MAX_NUMBER
-from actors.recipes.format import Recipe
+from actors.recipes.calls import Every
+from actors.recipes.expression import Expression
+from actors.recipes.format import Recipe, StatusCall
+from actors.recipes.quantity import amount, share
 from actors.status import Failure, Status
 
-from . import BackendError, Report
+from . import BackendError, Handle, Report
 from .client import HttpAnswer
+from .documents import document, parsed, reason, retry_after, text
 
 _NOT_NOW = (408, 425, 429, 503)
+_UNKNOWN_THERE = (404, 410)
+
+Field = tuple[str, Callable[[Any], Any], Callable[[Any], Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -25,48 +30,120 @@ class Reader:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._statuses = recipe.status.statuses
+        self._states = recipe.status.compiled()
+        rule = recipe.status
+        self._absent_statuses = rule.absent.statuses or tuple(
+            status for status in rule.final if status in _UNKNOWN_THERE
+        )
+        self._claims = recipe.cancel.claims if recipe.cancel else ()
+        self._looks_closer = bool(rule.absent.when or rule.refused.when or self._claims)
+        self._fields = _fields(rule)
+
+    def answered(self, answer: HttpAnswer, handle: Handle) -> Report:
+        """Read an answer to the status call; raises BackendError."""
+        rule = self._recipe.status
+        if answer.status == 200 or rule.accepts(answer.status):
+            return self.one(document(answer), handle)
+        if answer.status in self._absent_statuses:
+            return self.absent(handle)
+        if _is_said(rule.absent.when, _parsed(answer)):
+            return self.absent(handle)
+        is_final = answer.status in rule.final and answer.status not in _UNKNOWN_THERE
+        raise self.refusal(answer, rule, permanent=is_final)
+
+    def one(self, said: Any, handle: Handle) -> Report:
+        """Read one job's document; raises BackendError."""
+        if not self._looks_closer:
+            return self.report(said)
+        when = self._recipe.status.absent.when
+        self._check_is_no_refusal(said)
+        if when and when.holds(said):
+            return self.absent(handle)
+        report = self.report(said)
+        if handle.is_stopped and report.status in self._claims:
+            return Report(status=Status.CANCELLED, unit=report.unit)
+        return report
+
+    def _check_is_no_refusal(self, said: Any) -> None:
+        """Raise BackendError for a refusal, unless it says that the job is absent."""
+        rule = self._recipe.status
+        refusal = self.refused(said, rule, permanent=False)
+        if refusal and not _is_said(rule.absent.when, said):
+            raise refusal
 
     def report(self, document: Any) -> Report:
         """Read one job's status; raises a transient BackendError."""
-        rule = self._recipe.status
-        word = rule.state.find(document)
-        status = self._statuses.get(word) if isinstance(word, str) else None
+        status = self._states.find(document)
         if status is None:
             raise not_understood(self._recipe.title)
+        found = {name: read(find(document)) for name, find, read in self._fields}
         ended_well = status is Status.SUCCEEDED
         return Report(
             status=status,
-            progress=_number(rule.progress and rule.progress.find(document)),
-            done=_number(rule.done and rule.done.find(document)),
-            total=_number(rule.total and rule.total.find(document)),
             unit=self._recipe.unit,
-            message=_text(rule.message and rule.message.find(document)),
             result=self._values(document) if ended_well else None,
             file=self._file() if ended_well else None,
             error=self._error(document) if status is Status.FAILED else None,
+            **found,
         )
 
-    def refusal(self, answer: HttpAnswer, *, permanent: bool) -> BackendError:
+    def absent(self, handle: Handle) -> Report:
+        """The service does not know the job: not yet, or no longer, or as its end."""
+        rule = self._recipe.status.absent
+        if rule.within_s and _age_s(handle) < rule.within_s:
+            return Report(status=Status.QUEUED)
+        if rule.means == "failed":
+            raise BackendError(
+                "gone",
+                f"{self._recipe.title} no longer knows this job.",
+                permanent=True,
+            )
+        return Report(status=Status(rule.means))
+
+    def refusal(
+        self, answer: HttpAnswer, call: Every, *, permanent: bool
+    ) -> BackendError:
         """Return the error that an answer other than a success stands for."""
+        said = _parsed(answer)
+        own = call.refused.says and text(call.refused.says.find(said))
         return BackendError(
             f"http_{answer.status}",
-            _reason(answer.body)
+            own
+            or reason(said)
             or f"{self._recipe.title} answered with {answer.status}.",
             permanent=permanent and answer.status not in _NOT_NOW,
-            retry_after_s=_retry_after(answer.headers.get("Retry-After")),
+            retry_after_s=retry_after(answer.headers.get("Retry-After")),
         )
+
+    def refused(
+        self, said: Any, call: Every, *, permanent: bool
+    ) -> BackendError | None:
+        """Return an error if a document is a refusal, whatever its HTTP status is."""
+        rule = call.refused
+        if rule.when is None or not rule.when.holds(said):
+            return None
+        own = rule.says and text(rule.says.find(said))
+        return BackendError(
+            "refused",
+            own or reason(said) or f"{self._recipe.title} has refused.",
+            permanent=permanent,
+        )
+
+    def refused_by(self, answer: HttpAnswer, call: Every) -> BackendError | None:
+        """Return a permanent error if an answer is a refusal by `refused.when`."""
+        when = call.refused.when
+        if when is None:
+            return None
+        said = _parsed(answer)
+        if said is None or not (call.accepts(answer.status) or _is_said(when, said)):
+            return None
+        return self.refused(said, call, permanent=True)
 
     def no_ref(self) -> BackendError:
         return BackendError(
             "unexpected_answer",
             f"{self._recipe.title} did not say where the job is.",
             permanent=True,
-        )
-
-    def gone(self) -> BackendError:
-        return BackendError(
-            "gone", f"{self._recipe.title} no longer knows this job.", permanent=True
         )
 
     def _values(self, document: Any) -> dict[str, Any]:
@@ -78,29 +155,20 @@ class Reader:
         return rule.content_type if rule.request else None
 
     def _error(self, document: Any) -> Failure:
-        rule = self._recipe.status.error
-        said = _text(rule and rule.find(document))
+        where = self._recipe.status.error
+        said = text(where.find(document)) if where else None
         return Failure(
             "backend_failed", said or f"{self._recipe.title} could not finish it."
         )
 
 
-def document(answer: HttpAnswer, *, is_bulk: bool = False) -> Any:
-    """Parse an answer; raises a transient BackendError if it is not JSON.
-
-    The items of a bulk answer are each checked for their nesting later.
-    """
-    try:
-        return parse_json(answer.body, is_checked=not is_bulk)
-    except TooDeepError as error:
-        raise BackendError(
-            "unexpected_answer",
-            "The service answered with JSON that is nested too deep.",
-        ) from error
-    except ValueError as error:
-        raise BackendError(
-            "unexpected_answer", "The service answered with something that is not JSON."
-        ) from error
+def start_unknown(title: str) -> BackendError:
+    """A permanent error, for a second start might start a second job."""
+    return BackendError(
+        "start_unknown",
+        f"{title} did not say whether it has started the job. It may be running there.",
+        permanent=True,
+    )
 
 
 def not_understood(title: str, cause: Exception | None = None) -> BackendError:
@@ -113,36 +181,49 @@ def not_understood(title: str, cause: Exception | None = None) -> BackendError:
     )
 
 
-def _number(value: Any) -> int | float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and abs(value) <= MAX_NUMBER else None
+def _fields(rule: StatusCall) -> list[Field]:
+    """Each value that the recipe knows a place for: its name, find it, read it."""
+    fields: list[tuple[str, Expression | None, Callable[[Any], Any]]] = [
+        ("done", rule.done, amount),
+        ("total", rule.total, lambda value: amount(value) or None),  # 0: not known
+        ("message", rule.message, text),
+    ]
+    found = [(name, where.find, read) for name, where, read in fields if where]
+    return [*_progress(rule), *found]
 
 
-def _text(value: Any) -> str | None:
-    return value[:MAX_MESSAGE_CHARACTERS] if isinstance(value, str) and value else None
+def _progress(rule: StatusCall) -> list[Field]:
+    percent, fraction = rule.percent or rule.progress, rule.fraction
+    if percent is None:
+        return [("progress", fraction.find, share)] if fraction else []
+    if fraction is None:
+        return [("progress", percent.find, amount)]
+
+    def read(document: Any) -> float | None:
+        known = amount(percent.find(document))
+        return share(fraction.find(document)) if known is None else known
+
+    return [("progress", lambda document: document, read)]
 
 
-def _reason(body: bytes) -> str | None:
-    """A sentence out of the common shapes of JSON errors, RFC 9457's first."""
+def _parsed(answer: HttpAnswer) -> Any:
     try:
-        said = parse_json(body)
+        return parsed(answer.body)
     except ValueError:
         return None
-    if not isinstance(said, dict):
-        return None
-    error = said.get("error")
-    nested = error.get("message") if isinstance(error, dict) else error
-    return _text(said.get("detail")) or _text(nested) or _text(said.get("message"))
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds out of a Retry-After header: a number, or a date (RFC 9110 §10.2.3)."""
-    if not value:
-        return None
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value).replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # such as a year with 20 digits
-        return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+def _is_said(when: Expression | None, said: Any) -> bool:
+    """True if `when` holds, and not only for something is lacking.
+
+    Any error of a proxy lacks all that an answer has: `!state` holds for it, too.
+    """
+    return bool(when and when.holds(said) and not when.holds({}))
+
+
+def _age_s(handle: Handle) -> float:
+    """Seconds since the job was started."""
+    if handle.started_at is None:
+        return 0
+    started = datetime.fromisoformat(handle.started_at)
+    return (datetime.now(UTC) - started).total_seconds()

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from actors.limits import MAX_HALVINGS
 from actors.report import Report
 
-from . import BackendError
+from . import BackendError, Handle
 
 Answers = list[Report | BackendError]
 _ABOUT_ITS_CONTENT = ("unexpected_answer", "too_large")
 
 
 async def ask_in_halves(
-    ask: Callable[[Sequence[str]], Awaitable[Answers]], refs: Sequence[str]
+    ask: Callable[[Sequence[Handle]], Awaitable[Answers]], jobs: Sequence[Handle]
 ) -> Answers:
     """Ask for all; if the answer cannot be read, ask for each half, and so on.
 
@@ -22,11 +22,12 @@ async def ask_in_halves(
     not asked for ever: after MAX_HALVINGS the rest is missed as well.
     """
     answers: dict[str, Report | BackendError] = {}
-    waiting, halvings_left = [list(refs)], MAX_HALVINGS
+    waiting, halvings_left = [list(jobs)], MAX_HALVINGS
     while waiting:
         some = waiting.pop()
+        refs = [job.ref for job in some]
         try:
-            answers.update(zip(some, await ask(some), strict=True))
+            answers.update(zip(refs, await ask(some), strict=True))
         except BackendError as error:
             is_divisible = error.code in _ABOUT_ITS_CONTENT and len(some) > 1
             if is_divisible and halvings_left:
@@ -34,5 +35,5 @@ async def ask_in_halves(
                 middle = len(some) // 2
                 waiting += [some[:middle], some[middle:]]
             else:
-                answers.update(dict.fromkeys(some, error))
-    return [answers[ref] for ref in refs]
+                answers.update(dict.fromkeys(refs, error))
+    return [answers[job.ref] for job in jobs]

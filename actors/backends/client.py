@@ -6,20 +6,30 @@ send us to somebody else's server.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
-import msgspec
 from yarl import URL
 
+from actors.libraries import rely_on
 from actors.limits import MAX_ANSWER_BYTES
-from actors.recipes.format import Recipe, RequestLine
+from actors.recipes.calls import Call, Every, Outgoing
+from actors.recipes.format import Recipe
+from actors.recipes.parts import RequestLine, UnfitError
+from actors.recipes.template import Values
 
 from . import BackendError
+from .addresses import joined, origin, path_of
+from .failures import Failures, LostAnswerError
+
+CONNECTING_SHARE = 0.8  # of the time for a start
+
+rely_on(aiohttp.ClientSession, "_retry_connection")
 
 
 class HttpAnswer(NamedTuple):
@@ -35,7 +45,9 @@ class File:
 
     def __init__(self, content_type: str, response: aiohttp.ClientResponse) -> None:
         self.content_type = content_type
-        self.length = response.content_length
+        # Of a compressed file it is the compressed length.
+        is_as_it_is = "Content-Encoding" not in response.headers
+        self.length = response.content_length if is_as_it_is else None
         self._response = response
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -48,34 +60,39 @@ class Client:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._base = recipe.url.rstrip("/")
-        self._session: aiohttp.ClientSession | None = None
+        parts = urlsplit(self._base)
+        self._root = f"{parts.scheme}://{parts.netloc}"
+        self._origins = {origin(each) for each in (recipe.url, *recipe.also_known_as)}
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._url = lru_cache(maxsize=4096)(self._make_url)
-        self._failures = _Failures(recipe.title)
+        self._failures = Failures(recipe.title)
 
-    async def ask(
-        self,
-        request: RequestLine,
-        ref: str = "",
-        *,
-        json: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> HttpAnswer:
+    async def ask(self, call: Call, values: Values) -> HttpAnswer:
         """Send a request and read the answer; raises a transient BackendError."""
+        return await self._send(call, values, {})
+
+    async def ask_plainly(self, request: RequestLine, ref: str) -> HttpAnswer:
+        """The same for a call that is only a path with a ref, as nearly every poll."""
         with self._failures:
             async with self._connected().request(
-                request.method,
-                self._url(request.path, ref),
-                json=json,
-                headers=headers,
-                allow_redirects=False,
+                request.method, self._url(request, ref), allow_redirects=False
             ) as response:
                 return HttpAnswer(
                     response.status, response.headers, await _read(response)
                 )
 
+    async def start(self, call: Call, values: Values, *, is_once: bool) -> HttpAnswer:
+        """Send a start; if it may be sent only once, on a connection of its own.
+
+        A kept connection may be closed by the service just then; nobody could say
+        whether the start was heard.
+        """
+        key = {"Idempotency-Key": values.job}
+        return await self._send(call, values, key, is_once=is_once)
+
     @asynccontextmanager
     async def open(
-        self, request: RequestLine, ref: str, content_type: str
+        self, call: Every, values: Values, content_type: str
     ) -> AsyncIterator[File]:
         """Open a file, however large and slow; raises a transient BackendError."""
         patience = aiohttp.ClientTimeout(
@@ -83,14 +100,17 @@ class Client:
             sock_connect=self._recipe.timeout_s,
             sock_read=self._recipe.timeout_s,
         )
+        request = self._filled(call, values)
         with self._failures:
             async with self._connected().request(
                 request.method,
-                self._url(request.path, ref),
+                self._absolute(call, request.path),
+                headers=request.headers,
+                data=request.body,
                 timeout=patience,
                 allow_redirects=False,
             ) as response:
-                if response.status != 200:
+                if response.status != 200 and response.status not in call.accept:
                     raise BackendError(
                         f"http_{response.status}",
                         f"{self._recipe.title} does not give the file "
@@ -98,74 +118,117 @@ class Client:
                     )
                 yield File(content_type, response)
 
-    def own_path(self, request: RequestLine, location: str) -> str:
-        """Return the path of a Location that was answered to `request`.
+    def own_path(self, call: Call, values: Values, location: str) -> str:
+        """Return the path of an address that was answered to `call`, escaped.
 
         Raises a permanent BackendError if it leads to another server.
         """
-        asked = str(self._url(request.path, ""))
         try:
-            target = urljoin(asked, location)
+            asked = self._absolute(call, self._filled(call, values).path)
+            target = joined(str(asked), location)
+            is_ours = origin(target) in self._origins
         except ValueError as error:
             raise BackendError(
                 "unexpected_answer",
                 f"{self._recipe.title} did not say where the job is.",
                 permanent=True,
             ) from error
-        if _origin(target) != _origin(asked):
+        if not is_ours:
             raise BackendError(
                 "foreign_location",
                 f"{self._recipe.title} put the job on another server.",
                 permanent=True,
             )
-        return target.removeprefix(_origin(target))
+        return path_of(target)
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _connected(self) -> aiohttp.ClientSession:
-        """The one session, made on the loop that uses it."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._recipe.concurrency),
-                timeout=aiohttp.ClientTimeout(total=self._recipe.timeout_s),
+    async def _send(
+        self,
+        call: Call,
+        values: Values,
+        headers: Mapping[str, str],
+        *,
+        is_once: bool = False,
+    ) -> HttpAnswer:
+        request = self._filled(call, values)
+        return await self._exchange(
+            request.method,
+            self._absolute(call, request.path),
+            {**headers, **request.headers},
+            request.body,
+            is_once=is_once,
+        )
+
+    async def _exchange(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        is_once: bool = False,
+    ) -> HttpAnswer:
+        with self._failures:
+            async with self._connected(is_once).request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                return HttpAnswer(
+                    response.status, response.headers, await _read(response)
+                )
+
+    def _filled(self, call: Every, values: Values) -> Outgoing:
+        try:
+            return call.fill(values)
+        except UnfitError as error:
+            raise BackendError("unfit", str(error), permanent=True) from error
+
+    def _connected(self, is_once: bool = False) -> aiohttp.ClientSession:
+        """A session, made on the loop that uses it.
+
+        If `is_once`, each of its requests has a connection of its own, and aiohttp
+        sends none again.
+        """
+        if is_once not in self._sessions:
+            self._sessions[is_once] = session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._recipe.concurrency, force_close=is_once
+                ),
+                timeout=self._patience(is_once),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._recipe.headers,
-                json_serialize=lambda value: msgspec.json.encode(value).decode(),
+                headers=_headers(self._recipe),
             )
-        return self._session
+            session._retry_connection = not is_once
+        return self._sessions[is_once]
 
-    def _make_url(self, path: str, ref: str) -> URL:
-        if path.startswith("{ref}"):
-            return URL(_origin(self._base) + path.replace("{ref}", ref), encoded=True)
-        return URL(self._base + path.replace("{ref}", quoted(ref)), encoded=True)
+    def _patience(self, is_once: bool) -> aiohttp.ClientTimeout:
+        """If it is the connection that takes too long, nothing was sent."""
+        total = self._recipe.timeout_s
+        return aiohttp.ClientTimeout(
+            total=total, connect=total * CONNECTING_SHARE if is_once else None
+        )
 
+    def _make_url(self, request: RequestLine, ref: str | int) -> URL:
+        root = self._root if request.takes_address else self._base
+        try:
+            return URL(root + request.fill(Values(ref)), encoded=True)
+        except UnfitError as error:
+            raise BackendError("unfit", str(error), permanent=True) from error
 
-class _Failures:
-    """Turns a failure of the network into a BackendError."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
-        if isinstance(error, TimeoutError):
-            raise BackendError("timeout", f"{self._title} takes too long.") from error
-        if isinstance(error, aiohttp.ClientError):
-            raise BackendError(
-                "unreachable", f"{self._title} cannot be reached. Try again later."
-            ) from error
+    def _absolute(self, call: Every, path: str) -> URL:
+        takes_address = call.request is not None and call.request.takes_address
+        return URL((self._root if takes_address else self._base) + path, encoded=True)
 
 
-def quoted(ref: str) -> str:
-    """Return a job's name as a part of a path."""
-    return quote(ref, safe="")
+def _headers(recipe: Recipe) -> dict[str, str]:
+    if recipe.basic is None:
+        return recipe.headers
+    pair = f"{recipe.basic.user}:{recipe.basic.password}".encode()
+    token = base64.b64encode(pair).decode()
+    return {**recipe.headers, "Authorization": f"Basic {token}"}
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -174,10 +237,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             response.close()
-            raise BackendError("too_large", "The service answered with far too much.")
+            raise LostAnswerError(
+                "too_large", "The service answered with far too much."
+            )
     return bytes(body)
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

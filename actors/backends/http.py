@@ -9,14 +9,20 @@ from typing import Any
 
 from actors.json_input import brackets, is_too_deep
 from actors.limits import MAX_NESTING
-from actors.recipes.format import BulkCall, Recipe, RequestLine, params_schema
-from actors.recipes.params import Params
+from actors.recipes.calls import BulkCall
+from actors.recipes.fences import whole_patterns
+from actors.recipes.format import Recipe, params_schema
+from actors.recipes.params import Params, ParamsError
+from actors.recipes.parts import UnfitError
+from actors.recipes.template import Values
 from actors.requests import Action
 
-from . import BackendError, Report
-from .answers import Reader, document, not_understood
+from . import BackendError, Handle, Report
+from .answers import Reader, not_understood
 from .bulk import ask_in_halves
-from .client import Client, File, HttpAnswer, quoted
+from .client import Client, File
+from .documents import document
+from .starting import Starter
 
 _ALREADY_OVER = (404, 409, 410)
 # A message costs as much as some calls, so it polls many jobs. If there are more jobs,
@@ -45,105 +51,112 @@ class HttpBackend:
         self.give_up_after_s = recipe.give_up_after_s
         self._recipe = recipe
         self._action_calls = recipe.action_calls
-        self._params = Params(self.params)
+        self._params = Params(self.params, whole_patterns(recipe))
         self._client = Client(recipe)
         self._reader = Reader(recipe)
+        self._starter = Starter(recipe, self._client, self._reader)
+        self._is_plain = recipe.status.is_plain
+        self._has_numbers = recipe.start.ref.type == "number"
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the params with defaults filled in; raises ParamsError."""
-        return self._params.check(params)
+        """Return the params with defaults filled in; raises ParamsError.
+
+        It also refuses a param that some call could not send.
+        """
+        checked = self._params.check(params)
+        values = Values("ref", checked, "job", ("ref",))
+        try:
+            for call in self._recipe.calls.values():
+                call.fill(values)
+        except UnfitError as error:
+            raise ParamsError(str(error)) from error
+        return checked
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
         """Start a job and return its ref; the job's id is the Idempotency-Key."""
-        request = self._recipe.start.request
-        answer = await self._client.ask(
-            request, json=params, headers={"Idempotency-Key": job_id}
-        )
-        if answer.status >= 400:
-            raise self._reader.refusal(answer, permanent=answer.status < 500)
-        ref = self._ref(answer)
-        if self._recipe.refs_are_addresses:
-            return self._client.own_path(request, ref)
-        return ref
+        return await self._starter.start(job_id, params)
 
-    async def reports(self, refs: Sequence[str]) -> list[Report | BackendError]:
+    async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
         """Ask for up to `batch_size` jobs at once; answers in the order asked."""
         if self._recipe.bulk:
-            return await ask_in_halves(partial(self._bulk, self._recipe.bulk), refs)
+            return await ask_in_halves(partial(self._bulk, self._recipe.bulk), jobs)
         try:
-            return [await self._report(refs[0])]
+            return [await self._report(jobs[0])]
         except BackendError as error:
             return [error]
 
-    async def send(self, action: Action, ref: str) -> None:
+    async def send(self, action: Action, job: Handle) -> None:
         """Ask for an action; a job that is over already counts as cancelled.
 
         A permanent BackendError is a refusal.
         """
-        if action not in self._action_calls:  # its recipe has lost it since
+        call = self._action_calls.get(action)
+        if call is None:  # its recipe has lost it since
             raise BackendError(
                 "refused", f"{self.title} cannot do this.", permanent=True
             )
-        answer = await self._client.ask(self._action_calls[action], ref)
+        answer = await self._client.ask(call, self._values(job))
         if action is Action.CANCEL and answer.status in _ALREADY_OVER:
             return
-        if answer.status >= 400:
-            raise self._reader.refusal(answer, permanent=answer.status < 500)
+        if refusal := self._reader.refused_by(answer, call):
+            raise refusal
+        if not call.accepts(answer.status):
+            raise self._reader.refusal(answer, call, permanent=answer.status < 500)
 
-    def result(self, ref: str) -> AbstractAsyncContextManager[File]:
+    def result(self, job: Handle) -> AbstractAsyncContextManager[File]:
         """Open the file that a job made; raises a BackendError."""
         rule = self._recipe.result
         if rule.request is None:
             raise BackendError("no_result", "This job makes no file.", permanent=True)
-        return self._client.open(rule.request, ref, rule.content_type)
+        return self._client.open(rule, self._values(job), rule.content_type)
 
     async def close(self) -> None:
         """Close every connection to it."""
         await self._client.close()
 
-    async def _report(self, ref: str) -> Report:
-        rule = self._recipe.status
-        answer = await self._client.ask(rule.request, ref)
-        if answer.status < 300:
-            return self._reader.report(document(answer))
-        if answer.status in (404, 410) and answer.status in rule.final:
-            raise self._reader.gone()
-        raise self._reader.refusal(answer, permanent=answer.status in rule.final)
+    async def _report(self, job: Handle) -> Report:
+        call = self._recipe.status
+        if self._is_plain:
+            answer = await self._client.ask_plainly(call.request, job.ref)
+        else:
+            answer = await self._client.ask(call, self._values(job))
+        return self._reader.answered(answer, job)
 
     async def _bulk(
-        self, rule: BulkCall, refs: Sequence[str]
+        self, rule: BulkCall, jobs: Sequence[Handle]
     ) -> list[Report | BackendError]:
-        path = rule.request.path.replace("{refs}", ",".join(map(quoted, refs)))
-        answer = await self._client.ask(RequestLine(f"{rule.request.method} {path}"))
-        if answer.status >= 300:
-            raise self._reader.refusal(answer, permanent=False)
-        items = rule.items.find(document(answer, is_bulk=True))
+        refs = [self._typed(job.ref) for job in jobs]
+        answer = await self._client.ask(rule, Values(refs=refs))
+        if not rule.accepts(answer.status):
+            raise self._reader.refusal(answer, rule, permanent=False)
+        said = document(answer, is_bulk=True)
+        if refusal := self._reader.refused(said, rule, permanent=False):
+            raise refusal
+        items = rule.items.find(said)
         if not isinstance(items, list):
             raise not_understood(self.title)
         by_ref = {str(rule.ref.find(item)): item for item in items}
         may_be_deep = brackets(answer.body) - len(items) > MAX_NESTING
-        return [self._one_of_many(by_ref.get(ref), may_be_deep) for ref in refs]
+        return [
+            self._one_of_many(by_ref.get(job.ref), job, may_be_deep) for job in jobs
+        ]
 
-    def _one_of_many(self, item: Any, may_be_deep: bool) -> Report | BackendError:
-        if item is None:
-            return self._reader.gone()
+    def _one_of_many(
+        self, item: Any, job: Handle, may_be_deep: bool
+    ) -> Report | BackendError:
         if may_be_deep and is_too_deep(item):  # this one alone, not its whole batch
             return not_understood(self.title)
         try:
-            return self._reader.report(item)
+            if item is None:
+                return self._reader.absent(job)
+            return self._reader.one(item, job)
         except BackendError as error:
             return error
         except Exception as error:
             return not_understood(self.title, error)
 
-    def _ref(self, answer: HttpAnswer) -> str:
-        """The backend's own name for the job that it has just begun."""
-        rule = self._recipe.start.ref
-        if rule.header:
-            ref: Any = answer.headers.get(rule.header)
-        else:
-            assert rule.body  # the recipe has one of the two
-            ref = rule.body.find(document(answer))
-        if not isinstance(ref, str | int) or ref == "":
-            raise self._reader.no_ref()
-        return str(ref)
+    def _values(self, job: Handle) -> Values:
+        return Values(self._typed(job.ref), job.params, job.job_id)
+
+    def _typed(self, ref: str) -> str | int:
+        return int(ref) if self._has_numbers and ref.isdecimal() else ref

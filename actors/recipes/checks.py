@@ -2,41 +2,144 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from jsonschema import Draft202012Validator
 from yarl import URL
 
 from actors.status import Status
 
+from .calls import Every
+from .fences import check_fences
 from .format import Recipe, params_schema
+from .states import ELSE, repeated
+from .template import PLACEHOLDER, nearest
+
+_JOB = {"params", "ref", "ref/", "job", "null"}
+_KNOWN_IN = {"start": {"params", "job", "null"}, "bulk": {"refs", "null"}}
+_NAMES_A_JOB = {"ref", "ref/", "refs", "job"}
 
 
 def checked(recipe: Recipe) -> Recipe:
     """Return the recipe if it makes sense; raises ValueError, which names the key."""
-    if not _is_web_address(recipe.url):
-        raise ValueError("must be an http or https address - at `$.url`")
-    for name, value in recipe.headers.items():
-        if not value.isprintable():
-            raise ValueError(f"must be one line of text - at `$.headers.{name}`")
-    for status in (Status.SUCCEEDED, Status.FAILED):
-        if not recipe.status.states.get(status):
-            raise ValueError(f"needs a word for {status} - at `$.status.states`")
-    if len(recipe.status.statuses) < sum(map(len, recipe.status.states.values())):
-        raise ValueError("has the same word twice - at `$.status.states`")
-    if "{ref}" not in recipe.status.request.path:
-        raise ValueError("needs {ref} in its path - at `$.status.request`")
-    if recipe.bulk and "{refs}" not in recipe.bulk.request.path:
-        raise ValueError("needs {refs} in its path - at `$.bulk.request`")
-    for action, line in recipe.action_calls.items():
-        if "{ref}" not in line.path:
-            raise ValueError(f"needs {{ref}} in its path - at `$.{action}.request`")
+    _check_addresses(recipe)
+    _check_headers(recipe)
+    _check_states(recipe)
+    for name, call in recipe.calls.items():
+        _check_placeholders(recipe, name, call)
+    _check_ref(recipe)
     if recipe.pause or recipe.resume:
         _check_pause(recipe)
-    Draft202012Validator.check_schema(params_schema(recipe))
+    schema = params_schema(recipe)
+    Draft202012Validator.check_schema(schema)
+    _check_patterns(recipe)
+    check_fences(recipe, schema)
     return recipe
 
 
+def _check_addresses(recipe: Recipe) -> None:
+    if not _is_web_address(recipe.url):
+        raise ValueError("must be an http or https address - at `$.url`")
+    for number, address in enumerate(recipe.also_known_as):
+        if not _is_web_address(address):
+            where = f"$.also_known_as[{number}]"
+            raise ValueError(f"must be an http or https address - at `{where}`")
+
+
+def _check_headers(recipe: Recipe) -> None:
+    for name, value in recipe.headers.items():
+        if not value.isprintable():
+            raise ValueError(f"must be one line of text - at `$.headers.{name}`")
+        if PLACEHOLDER.search(value):
+            where = f"$.headers.{name}"
+            raise ValueError(f"needs [every.headers] for a placeholder - at `{where}`")
+    if recipe.basic and ":" in recipe.basic.user:
+        raise ValueError("may not have a colon - at `$.basic.user`")
+    if recipe.basic and "authorization" in map(str.lower, recipe.headers):
+        raise ValueError("needs `basic` or this header - at `$.headers.Authorization`")
+
+
+def _check_states(recipe: Recipe) -> None:
+    rule = recipe.status
+    if rule.state is None and not rule.when:
+        raise ValueError("needs `state` or `when` - at `$.status`")
+    if rule.state is None and (rule.words or rule.other):
+        raise ValueError("needs `state`, where the words stand - at `$.status`")
+    if not rule.can_say(Status.SUCCEEDED):
+        raise ValueError("needs a word for succeeded - at `$.status.states`")
+    if not rule.can_say(Status.FAILED) and Status.FAILED not in rule.states:
+        hint = "; write [] if the service never says so"
+        raise ValueError(f"needs a word for failed - at `$.status.states`{hint}")
+    if repeated(word for word, _ in rule.words):
+        raise ValueError("has the same word twice - at `$.status.states`")
+    if sum(each.text == ELSE for each in rule.when.values()) + bool(rule.other) > 1:
+        raise ValueError('has more than one "else" or `other` - at `$.status.when`')
+    if rule.percent and rule.progress:
+        raise ValueError("is another name for `percent` - at `$.status.progress`")
+
+
+def _check_placeholders(recipe: Recipe, name: str, call: Every) -> None:
+    found = call.placeholders
+    known = _KNOWN_IN.get(name, _JOB)
+    if strange := next((each for each in found if each.root not in known), None):
+        raise ValueError(f"{strange} is not known in this call - at `$.{name}`")
+    for each in found:
+        if each.root == "params":
+            _check_param(recipe, each.name, f"$.{name}")
+    in_path = call.request.placeholders if call.request else []
+    for each in [*in_path, *(call.text.text.placeholders if call.text else [])]:
+        if each.root == "params" and not _is_always_there(recipe, each.name):
+            raise ValueError(
+                f"{each} must be required, or have a default - at `$.{name}`"
+            )
+    if name != "start" and not recipe.start.ref.value:
+        wanted = "{refs}" if name == "bulk" else "{ref}"
+        if not any(each.root in _NAMES_A_JOB for each in found):
+            raise ValueError(f"needs {wanted} in its path or body - at `$.{name}`")
+
+
+def _check_param(recipe: Recipe, name: str, where: str) -> None:
+    properties = _properties(recipe)
+    if name not in properties:
+        hint = nearest(name, list(properties))
+        raise ValueError(f"there is no param {name!r} - at `{where}`{hint}")
+
+
+def _check_patterns(recipe: Recipe) -> None:
+    for name, rule in _properties(recipe).items():
+        try:
+            re.compile(rule.get("pattern", "") if isinstance(rule, dict) else "")
+        except re.error as error:
+            where = f"$.params.properties.{name}.pattern"
+            raise ValueError(f"is not a regular expression - at `{where}`") from error
+
+
+def _is_always_there(recipe: Recipe, name: str) -> bool:
+    rule = _properties(recipe).get(name)
+    has_default = isinstance(rule, dict) and "default" in rule
+    return has_default or name in recipe.params.get("required", ())
+
+
+def _properties(recipe: Recipe) -> Mapping[str, Any]:
+    properties = recipe.params.get("properties", {})
+    return properties if isinstance(properties, dict) else {}
+
+
+def _check_ref(recipe: Recipe) -> None:
+    ref = recipe.start.ref
+    for each in ref.value.text.placeholders if ref.value else ():
+        if each.root not in _KNOWN_IN["start"]:
+            raise ValueError(f"{each} is not known yet - at `$.start.ref.value`")
+        if each.root == "params":
+            _check_param(recipe, each.name, "$.start.ref.value")
+    if ref.link and not recipe.status.request.takes_address:
+        raise ValueError("needs a path that begins with {ref} - at `$.status.request`")
+
+
 def _check_pause(recipe: Recipe) -> None:
-    if not recipe.status.states.get(Status.PAUSED):
+    if not recipe.status.can_say(Status.PAUSED):
         raise ValueError("needs a word for paused - at `$.status.states`")
     if not (recipe.pause and recipe.resume):
         missing = "resume" if recipe.pause else "pause"

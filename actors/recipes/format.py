@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -10,93 +9,62 @@ import msgspec
 from actors.requests import Action
 from actors.status import Status
 
+from .calls import Absent, BulkCall, Call, CancelCall, Every, Part, Refused, Start
 from .expression import Expression
+from .states import States
 
-_REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) ((?:/|\{ref\})\S*)")
-
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=50, le=3_600_000)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+Word = str | int | float | bool
 
 
-class RequestLine:
-    """`GET /things/{ref}`: a method and a path with places to fill in."""
+class Basic(Part, frozen=True, kw_only=True):
+    """A user and a password, for the services that ask for them (RFC 7617)."""
 
-    def __init__(self, text: str) -> None:
-        match = _REQUEST.fullmatch(text)
-        if match is None:
-            raise ValueError(
-                f"{text!r} must be a method and a path, such as GET /things/{{ref}}"
-            )
-        self.method, self.path = match.groups()
-
-    @property
-    def takes_address(self) -> bool:
-        """`GET {ref}`: the ref is an address rather than a name within one."""
-        return self.path.startswith("{ref}")
+    user: str
+    password: str
 
 
-class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One table of a recipe."""
+class StatusCall(Call, frozen=True, kw_only=True):
+    """The call that asks for one job, and where in its answer each value stands."""
 
-
-class Reference(Part, frozen=True, kw_only=True):
-    """Where a start's answer gives the backend's own name for the job."""
-
-    header: str | None = None
-    body: Expression | None = None
-
-    def __post_init__(self) -> None:
-        if (self.header is None) == (self.body is None):
-            raise ValueError("needs either `header` or `body`")
-
-
-class Start(Part, frozen=True, kw_only=True):
-    request: RequestLine
-    ref: Reference
-
-
-class StatusRules(Part, frozen=True, kw_only=True):
-    """Where in a status answer each value stands, and their words for our statuses."""
-
-    state: Expression
-    states: dict[Status, list[str]]
-    progress: Expression | None = None
+    state: Expression | None = None
+    states: dict[Status, tuple[Word, ...]] = msgspec.field(default_factory=dict)
+    other: Status | None = None
+    when: dict[Status, Expression] = msgspec.field(default_factory=dict)
+    percent: Expression | None = None
+    progress: Expression | None = None  # an older name for `percent`
+    fraction: Expression | None = None
     done: Expression | None = None
     total: Expression | None = None
     message: Expression | None = None
     error: Expression | None = None
-
-    @property
-    def statuses(self) -> dict[str, Status]:
-        return {word: ours for ours, words in self.states.items() for word in words}
-
-
-class StatusCall(StatusRules, frozen=True, kw_only=True):
-    request: RequestLine
+    absent: Absent = Absent()
     final: tuple[Annotated[int, msgspec.Meta(ge=400, le=599)], ...] = (404, 410)
 
+    @property
+    def statuses(self) -> dict[Word, Status]:
+        return {word: ours for ours, words in self.states.items() for word in words}
 
-class BulkCall(Part, frozen=True, kw_only=True):
-    """One call for many jobs: `{refs}` in the path is their ids, with commas."""
+    @property
+    def words(self) -> list[tuple[Word, Status]]:
+        return [(word, ours) for ours, words in self.states.items() for word in words]
 
-    request: RequestLine
-    items: Expression
-    ref: Expression
-    batch_size: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 100
+    def compiled(self) -> States:
+        return States(self.state, self.words, self.when, self.other)
+
+    def can_say(self, status: Status) -> bool:
+        """True if an answer may mean this status."""
+        return bool(
+            self.states.get(status) or status in self.when or status is self.other
+        )
 
 
-class ActionCall(Part, frozen=True, kw_only=True):
-    """One call that cancels, pauses or resumes a job."""
-
-    request: RequestLine
-
-
-class Result(Part, frozen=True, kw_only=True):
+class Result(Every, frozen=True, kw_only=True):
     """A succeeded job's result: a file to fetch, or values out of the last answer."""
 
-    request: RequestLine | None = None
     content_type: str = "application/octet-stream"
-    values: dict[str, Expression] = {}
+    values: dict[str, Expression] = msgspec.field(default_factory=dict)
 
 
 class Recipe(Part, frozen=True, kw_only=True):
@@ -105,36 +73,56 @@ class Recipe(Part, frozen=True, kw_only=True):
     title: str
     description: str = ""
     url: str
-    headers: dict[str, str] = {}
+    also_known_as: tuple[str, ...] = ()
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    basic: Basic | None = None
     unit: str | None = None
     timeout_s: Seconds = 5
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     poll_interval_ms: Milliseconds | None = None
     idle_interval_ms: Milliseconds | None = None
     give_up_after_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    every: Every = Every()
+    refused: Refused = Refused()
     start: Start
     status: StatusCall
     bulk: BulkCall | None = None
-    cancel: ActionCall | None = None
-    pause: ActionCall | None = None
-    resume: ActionCall | None = None
+    cancel: CancelCall | None = None
+    pause: Call | None = None
+    resume: Call | None = None
     result: Result = Result()
 
     @property
     def refs_are_addresses(self) -> bool:
-        lines = (self.status.request, self.result.request, *self.action_calls.values())
-        return any(line.takes_address for line in lines if line)
+        calls = (self.status, self.result, *self.action_calls.values())
+        return bool(self.start.ref.link) or any(
+            call.request and call.request.takes_address for call in calls
+        )
 
     @property
-    def action_calls(self) -> dict[Action, RequestLine]:
+    def action_calls(self) -> dict[Action, Call]:
         """The call for each action that this kind of third party offers."""
-        calls: dict[Action, ActionCall | None] = {
+        calls: dict[Action, Call | None] = {
             Action.CANCEL: self.cancel,
             Action.PAUSE: self.pause,
             Action.RESUME: self.resume,
         }
-        return {action: call.request for action, call in calls.items() if call}
+        return {action: call for action, call in calls.items() if call}
+
+    @property
+    def calls(self) -> dict[str, Every]:
+        """Every call that the recipe has, by the name of its table."""
+        calls: dict[str, Every | None] = {
+            "start": self.start,
+            "status": self.status,
+            "bulk": self.bulk,
+            "cancel": self.cancel,
+            "pause": self.pause,
+            "resume": self.resume,
+            "result": self.result if self.result.request else None,
+        }
+        return {name: call for name, call in calls.items() if call}
 
 
 def params_schema(recipe: Recipe) -> dict[str, Any]:

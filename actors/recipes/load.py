@@ -14,6 +14,9 @@ from jsonschema import SchemaError
 
 from .checks import checked
 from .format import Recipe
+from .mistakes import in_one_line
+from .prepare import prepared
+from .template import PLACEHOLDER
 
 _VARIABLE = re.compile(
     r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
@@ -29,15 +32,16 @@ def load_recipe(path: Path, environ: Mapping[str, str] = os.environ) -> Recipe:
     try:
         document = tomllib.loads(path.read_text("utf-8"))
         document = _filled_in(document, environ, "$")
-        recipe = msgspec.convert(document, Recipe, dec_hook=_decode)
+        recipe = msgspec.convert(prepared(document), Recipe, dec_hook=_decode)
         return checked(recipe)
     except (OSError, UnicodeDecodeError, ValueError, SchemaError) as error:
-        raise RecipeError(f"{path}: {_in_one_line(error)}") from error
+        raise RecipeError(f"{path}: {in_one_line(error)}") from error
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    takes = getattr(kind, "TAKES", str)
+    if not isinstance(value, takes):
+        raise ValueError(f"Expected `{takes.__name__}`, got `{type(value).__name__}`")
     return kind(value)
 
 
@@ -56,11 +60,11 @@ def _filled_in(value: Any, environ: Mapping[str, str], key: str) -> Any:
             raise ValueError(f"the variable {match['name']} is not set - at `{key}`")
         return text
 
-    return _VARIABLE.sub(fill, value)
+    filled = _VARIABLE.sub(fill, value)
+    if _places(filled) != _places(_VARIABLE.sub("\0", value)):
+        raise ValueError(f"a variable may not bring a placeholder - at `{key}`")
+    return filled
 
 
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, SchemaError):
-        where = ".".join(["$.params", *map(str, error.absolute_path)])
-        return f"{error.message} - at `{where}`"
-    return " ".join(str(error).split())
+def _places(text: str) -> list[str]:
+    return [match[0] for match in PLACEHOLDER.finditer(text)]

@@ -6,7 +6,7 @@ import logging
 
 from msgspec.structs import replace
 
-from actors.backends import Backend, BackendError, Report
+from actors.backends import Backend, BackendError, Handle, Report
 from actors.backends.answers import not_understood
 from actors.clock import now_ms
 from actors.job import Job
@@ -15,7 +15,7 @@ from actors.limits import (
     MAX_START_MS,
     UNKNOWN_BACKEND_RETRY_MS,
 )
-from actors.requests import Request
+from actors.requests import Action, Request, RequestState
 from actors.status import Status
 from actors.store.values import BackendState, Lease
 
@@ -52,9 +52,8 @@ class Outcomes:
         """Pass a request (cancel, pause, resume) on to the backend."""
         request = lease.job.request
         assert request is not None  # the job has an unsent one
-        ref = _ref(lease.backend_state)
         try:
-            await backend.send(request.action, ref)
+            await backend.send(request.action, _handle(lease))
         except BackendError as error:
             await self._not_sent(backend, lease, request, error)
         except Exception as cause:
@@ -66,8 +65,7 @@ class Outcomes:
 
     async def poll(self, backend: Backend, batch: list[Lease]) -> None:
         """Ask the backend how these jobs are."""
-        refs = [_ref(lease.backend_state) for lease in batch]
-        answers = await backend.reports(refs)
+        answers = await backend.reports([_handle(lease) for lease in batch])
         for lease, answer in zip(batch, answers, strict=True):
             self._answered(backend, lease, answer)
 
@@ -124,7 +122,7 @@ class Outcomes:
         self, backend: Backend, lease: Lease, request: Request, error: BackendError
     ) -> None:
         """Ask how the job is all the same: it may have ended by itself."""
-        [answer] = await backend.reports([_ref(lease.backend_state)])
+        [answer] = await backend.reports([_handle(lease)])
         answer = _with_address(answer, lease.job_id)
         if not isinstance(answer, Report):
             self._missed(backend, lease, answer)
@@ -212,9 +210,15 @@ class Outcomes:
         )
 
 
-def _ref(state: BackendState) -> str:
-    assert state.ref is not None  # a job that has none is started first
-    return state.ref
+def _handle(lease: Lease) -> Handle:
+    job, ref, request = lease.job, lease.backend_state.ref, lease.job.request
+    assert ref is not None  # a job that has none is started first
+    is_stopped = (
+        request is not None
+        and request.action is Action.CANCEL
+        and request.state is RequestState.SENT
+    )
+    return Handle(ref, lease.job_id, job.params, job.started_at, is_stopped)
 
 
 def _with_address(answer: Report | BackendError, job_id: str) -> Report | BackendError:
@@ -226,7 +230,8 @@ def _with_address(answer: Report | BackendError, job_id: str) -> Report | Backen
 
 
 def _could_not_start(job: Job, error: BackendError) -> Job:
-    if job.status is Status.STOPPING:
+    """A job that was being stopped and was not started has been stopped."""
+    if job.status is Status.STOPPING and error.code != "start_unknown":
         return job.cancelled(now_ms())
     return job.failed(error.code, error.message, now_ms())
 

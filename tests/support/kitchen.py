@@ -17,7 +17,7 @@ from dramatiq import Broker, Message, Middleware, Worker
 from dramatiq.brokers.stub import StubBroker
 
 from actors import Action, Settings, submit
-from actors.backends import BackendError, Report, ResultFile
+from actors.backends import BackendError, Handle, Report, ResultFile
 from actors.broker import PunctualBroker
 from actors.clock import now_ms, timestamp
 from actors.job import Job
@@ -84,19 +84,20 @@ class Oven:
         raise_next(self.start_errors)
         return job
 
-    async def reports(self, refs: Sequence[str]) -> list[Report | BackendError]:
+    async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
+        refs = [job.ref for job in jobs]
         for ref in refs:
             self.asked.append((ref, time.monotonic()))
             await self.hang(ref)
         return [self.next_answer(ref) for ref in refs]
 
-    async def send(self, action: Action, ref: str) -> None:
-        self.requests.append((action, ref))
+    async def send(self, action: Action, job: Handle) -> None:
+        self.requests.append((action, job.ref))
         raise_next(self.request_errors)
         if not self.request_errors:
             self.answers = [self.obeyed[action]]
 
-    def result(self, ref: str) -> AbstractAsyncContextManager[ResultFile]:
+    def result(self, job: Handle) -> AbstractAsyncContextManager[ResultFile]:
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from actors.backends import BackendError, Report
+from actors.backends import BackendError, Handle, Report
 from actors.backends.http import HttpBackend
 from actors.recipes.load import load_recipe
 from dev.redis import free_port
@@ -106,13 +106,20 @@ async def backend(oven: Oven, tmp_path: Path) -> AsyncIterator[Backend]:
 
 def toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {toml(v)}" for k, v in value.items()) + "}"
+        pairs = (f"{json.dumps(key)} = {toml(each)}" for key, each in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value)
 
 
 async def report(backend: HttpBackend, ref: str = "7") -> Report | BackendError:
-    [answer] = await backend.reports([ref])
+    [answer] = await backend.reports([Handle(ref)])
     return answer
+
+
+def handles(*refs: str) -> list[Handle]:
+    return [Handle(ref) for ref in refs]
 
 
 async def refusal(backend: HttpBackend, ref: str = "7") -> BackendError:

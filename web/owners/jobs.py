@@ -12,6 +12,7 @@ from actors import (
     Backend,
     BackendError,
     Backends,
+    Handle,
     Job,
     KeyReusedError,
     ParamsError,
@@ -117,7 +118,8 @@ class Jobs:
         state = await self.store.backend_state(job_id)
         assert state.ref is not None  # it has a result
         try:
-            async with self.backends[name].result(state.ref) as file:
+            handle = Handle(state.ref, job_id, job.params, job.started_at)
+            async with self.backends[name].result(handle) as file:
                 yield file
                 async for chunk in file.chunks():
                     yield chunk

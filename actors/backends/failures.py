@@ -1,0 +1,35 @@
+"""How a call over the network fails: before it was sent, or with its answer lost."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from . import BackendError
+
+
+class LostAnswerError(BackendError):
+    """The service may have heard the request; its answer was lost, or is too long."""
+
+
+class Failures:
+    """Turns a failure of the network into a BackendError."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        away = f"{self._title} cannot be reached. Try again later."
+        slow = f"{self._title} takes too long."
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            raise BackendError("timeout", slow) from error  # nothing was sent
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+            raise BackendError("unreachable", away) from error  # nor here
+        if isinstance(error, TimeoutError):
+            raise LostAnswerError("timeout", slow) from error
+        if isinstance(error, aiohttp.ClientError):
+            raise LostAnswerError("unreachable", away) from error
