@@ -62,7 +62,8 @@ class Backend(Protocol):
     """One third party.
 
     `batch_size` jobs are asked for in one call, `lane_size` jobs by one message. `can`
-    holds the actions that it offers.
+    holds the actions that it offers. `starts_once`: a start that may have been heard
+    must not be sent again.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Backend(Protocol):
     poll_interval_ms: int
     idle_interval_ms: int
     give_up_after_s: int
+    starts_once: bool
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError."""

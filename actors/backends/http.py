@@ -48,6 +48,7 @@ class HttpBackend:
         self.idle_interval_ms = max(
             recipe.idle_interval_ms or idle_interval_ms, self.poll_interval_ms
         )
+        self.starts_once = recipe.start.repeat == "never"
         self.give_up_after_s = recipe.give_up_after_s
         self._recipe = recipe
         self._action_calls = recipe.action_calls

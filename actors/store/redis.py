@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
@@ -37,6 +38,12 @@ async def limited() -> AsyncIterator[None]:
             yield
     except builtins.TimeoutError as error:
         raise TimeoutError("Redis did not answer in time") from error
+
+
+async def executed(pipe: Pipeline) -> list[Any]:
+    """Run a pipeline with a limit on its time."""
+    async with limited():
+        return await pipe.execute()
 
 
 class LimitedRedis(Redis):

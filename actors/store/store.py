@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline, PubSub
+from redis.asyncio.client import PubSub
 
 from actors.clock import now_ms
 from actors.job import Job
@@ -16,17 +17,19 @@ from actors.settings import DEFAULT_PREFIX, Settings
 from actors.status import Status
 
 from .keys import Keys
-from .redis import connect, limited
+from .redis import connect, executed, limited
 from .scripts import registered
 from .values import (
     BackendState,
     Beat,
     Change,
     Due,
+    KeyReusedError,
     Lease,
     Page,
     Snapshot,
     StartKey,
+    TooManyJobsError,
     decode_backend_state,
     decode_beats,
     decode_job,
@@ -41,14 +44,6 @@ LOOK_AHEAD = 100  # jobs are read at once if few of them may be wanted
 
 _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
-
-
-class TooManyJobsError(Exception):
-    """The owner has as many active jobs as allowed."""
-
-
-class KeyReusedError(Exception):
-    """An Idempotency-Key came again with another start."""
 
 
 class Store:
@@ -131,6 +126,14 @@ class Store:
             lane.decode(), job_id.encode(), number, snapshot, state, redis_now_ms
         )
 
+    async def note_sent(self, lease: Lease) -> bool:
+        """Note that a start is about to be sent; False if the lease is lost."""
+        state = replace(lease.backend_state, sent_ms=now_ms())
+        noted = await self._run("note", lease.job_id, lease.number, _encode(state))
+        if noted:
+            lease.backend_state = state
+        return bool(noted)
+
     async def renew(self, leases: Iterable[Lease]) -> None:
         """Lengthen the leases of jobs that are still in hand."""
         pairs = [part for lease in leases for part in (lease.job_id, lease.number)]
@@ -186,7 +189,7 @@ class Store:
             for job_id in ids:
                 fields = ("revision", "finished", "snapshot", "owner")
                 pipe.hmget(self._keys.job + job_id, *fields)
-            answers = await _executed(pipe)
+            answers = await executed(pipe)
         return [
             Snapshot(job_id, int(revision), finished == b"1", snapshot)
             if revision and owner in (None, theirs.decode())
@@ -237,11 +240,6 @@ class Store:
 
     async def _run(self, name: str, *arguments: Any) -> Any:
         return await self._scripts[name](keys=self._keys.all(), args=arguments)
-
-
-async def _executed(pipe: Pipeline) -> list[Any]:
-    async with limited():
-        return await pipe.execute()
 
 
 def _has(snapshot: Snapshot, status: Status | None) -> bool:

@@ -18,17 +18,27 @@ _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="deterministic").encode
 
 
+class TooManyJobsError(Exception):
+    """The owner has as many active jobs as allowed."""
+
+
+class KeyReusedError(Exception):
+    """An Idempotency-Key came again with another start."""
+
+
 class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     """The backend's side of a job, as far as we know it; viewers do not see it.
 
     `ref` is the backend's name for the job. `failures` counts calls that failed in a
-    row, `heard_ms` is when a call last succeeded. `unknown_since_ms` is set while no
-    recipe is there for the job's backend.
+    row, `heard_ms` is when a call last succeeded. `sent_ms` is set while a start that
+    may be sent only once is under way. `unknown_since_ms` is set while no recipe is
+    there for the job's backend.
     """
 
     ref: str | None = None
     failures: int = 0
     heard_ms: int = 0
+    sent_ms: int = 0
     unknown_since_ms: int = 0
 
 

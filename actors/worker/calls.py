@@ -22,6 +22,7 @@ from actors.store import LEASE_MS, Store
 from actors.store.values import Beat, Due, Lease
 
 from .outcomes import Outcomes
+from .starts import Starts
 from .timing import batches
 from .write_back import WriteBack
 
@@ -48,7 +49,8 @@ class Calls:
         self.write_back = WriteBack(store, send_beats, self._failed)
         self._backends = backends
         self._idle_interval_ms = idle_interval_ms
-        self._outcomes = Outcomes(self.write_back, grace_ms)
+        starts = Starts(self.write_back, store.note_sent)
+        self._outcomes = Outcomes(self.write_back, starts, grace_ms)
         self._tasks: dict[asyncio.Task[None], tuple[Lease, ...]] = {}
         self._waiting: set[asyncio.Task[None]] = set()
 

@@ -10,15 +10,12 @@ from actors.backends import Backend, BackendError, Handle, Report
 from actors.backends.answers import not_understood
 from actors.clock import now_ms
 from actors.job import Job
-from actors.limits import (
-    MAX_START_ATTEMPTS,
-    MAX_START_MS,
-    UNKNOWN_BACKEND_RETRY_MS,
-)
+from actors.limits import UNKNOWN_BACKEND_RETRY_MS
 from actors.requests import Action, Request, RequestState
 from actors.status import Status
 from actors.store.values import BackendState, Lease
 
+from .starts import Starts
 from .timing import backoff_ms
 from .write_back import Outcome, WriteBack
 
@@ -28,25 +25,15 @@ logger = logging.getLogger(__name__)
 class Outcomes:
     """Calls backends and queues the outcome of each call to be written back."""
 
-    def __init__(self, write_back: WriteBack, grace_ms: int) -> None:
+    def __init__(self, write_back: WriteBack, starts: Starts, grace_ms: int) -> None:
         self._write_back = write_back
+        self._starts = starts
         self._grace_ms = grace_ms
         self._unknown: set[str] = set()
 
     async def start(self, backend: Backend, lease: Lease) -> None:
         """Start a job on its backend."""
-        job, state = lease.job, lease.backend_state
-        if job.status is Status.STOPPING:
-            self._write(lease, lambda job: job.cancelled(now_ms()), state)
-            return
-        try:
-            ref = await backend.start(job.job, job.params)
-        except BackendError as error:
-            self._start_failed(backend, lease, error)
-            return
-        now = now_ms()
-        state = BackendState(ref=ref, heard_ms=now)
-        self._write(lease, lambda job: job.started(now), state, 0, 0)
+        await self._starts.start(backend, lease)
 
     async def send_request(self, backend: Backend, lease: Lease) -> None:
         """Pass a request (cancel, pause, resume) on to the backend."""
@@ -77,7 +64,8 @@ class Outcomes:
             self._unknown.add(name)
         now = now_ms()
         since = state.unknown_since_ms or now
-        if state.ref is None and lease.job.status is Status.STOPPING:
+        has_not_begun = state.ref is None and not state.sent_ms
+        if has_not_begun and lease.job.status is Status.STOPPING:
             self._write(lease, lambda job: job.cancelled(now), state)
         elif now - since >= self._grace_ms:
             message = f"There is no backend called {name} any more."
@@ -91,32 +79,14 @@ class Outcomes:
 
     def not_understood(self, backend: Backend, lease: Lease) -> None:
         """An answer, or the job after it, was more than we can handle."""
-        error = not_understood(backend.title)
         if lease.backend_state.ref is None:
-            self._start_failed(backend, lease, error)
+            self._starts.not_understood(backend, lease)
         else:
-            self._missed(backend, lease, error)
+            self._missed(backend, lease, not_understood(backend.title))
 
     def give_back(self, lease: Lease) -> None:
         """Write a job back as it was, so that another worker may take it."""
         self._write(lease, lambda job: job, lease.backend_state)
-
-    def _start_failed(
-        self, backend: Backend, lease: Lease, error: BackendError
-    ) -> None:
-        before = lease.backend_state
-        state = replace(before, failures=before.failures + 1)
-        waited_ms = now_ms() - state.heard_ms
-        if (
-            error.permanent
-            or state.failures >= MAX_START_ATTEMPTS
-            or (state.failures > 1 and waited_ms > MAX_START_MS)
-        ):
-            self._write(lease, lambda job: _could_not_start(job, error), state)
-        else:
-            # Somebody waits for it to begin, watched or not.
-            wait_ms, _ = backoff_ms(backend, state.failures, error)
-            self._write(lease, lambda job: job.missed(), state, wait_ms, wait_ms)
 
     async def _not_sent(
         self, backend: Backend, lease: Lease, request: Request, error: BackendError
@@ -227,13 +197,6 @@ def _with_address(answer: Report | BackendError, job_id: str) -> Report | Backen
         return answer
     address = {"url": f"/jobs/{job_id}/result", "content_type": answer.file}
     return replace(answer, result=address)
-
-
-def _could_not_start(job: Job, error: BackendError) -> Job:
-    """A job that was being stopped and was not started has been stopped."""
-    if job.status is Status.STOPPING and error.code != "start_unknown":
-        return job.cancelled(now_ms())
-    return job.failed(error.code, error.message, now_ms())
 
 
 def _lost(job: Job, error: BackendError) -> Job:

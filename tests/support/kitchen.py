@@ -58,6 +58,7 @@ class Oven:
     params: Mapping[str, Any] = {}
     can: tuple[str, ...] = ("cancel", "pause", "resume")
     lane_size = 200
+    starts_once = False
 
     def __init__(self, name: str = "oven") -> None:
         self.name = name

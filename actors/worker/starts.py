@@ -1,0 +1,101 @@
+"""Starts a job on its backend, and the meaning of the outcome for the job."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+from redis.exceptions import RedisError
+
+from actors.backends import Backend, BackendError
+from actors.backends.answers import not_understood, start_unknown
+from actors.clock import now_ms
+from actors.job import Job
+from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
+from actors.status import Status
+from actors.store.values import BackendState, Lease
+
+from .timing import backoff_ms
+from .write_back import Outcome, WriteBack
+
+AGAIN_MS = 300  # if Redis is away
+
+logger = logging.getLogger(__name__)
+
+
+class Starts:
+    """Starts jobs, and queues the outcomes to be written back.
+
+    If a backend may be asked only once, that it is asked is noted before. So a worker
+    that dies just then leaves a job that no other worker starts again.
+    """
+
+    def __init__(
+        self, write_back: WriteBack, note_sent: Callable[[Lease], Awaitable[bool]]
+    ) -> None:
+        self._write_back = write_back
+        self._note_sent = note_sent
+
+    async def start(self, backend: Backend, lease: Lease) -> None:
+        """Start a job on its backend."""
+        if backend.starts_once and lease.backend_state.sent_ms:
+            self.failed(backend, lease, start_unknown(backend.title))
+        elif lease.job.status is Status.STOPPING:
+            self._write(lease, lambda job: job.cancelled(now_ms()), lease.backend_state)
+        elif not backend.starts_once or await self._has_noted(lease):
+            await self._send(backend, lease)
+
+    def not_understood(self, backend: Backend, lease: Lease) -> None:
+        """The start, or the job after it, was more than we can handle."""
+        may_run = backend.starts_once and lease.backend_state.sent_ms
+        unforeseen = start_unknown if may_run else not_understood
+        self.failed(backend, lease, unforeseen(backend.title))
+
+    def failed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
+        """Try again soon, unless asking again is of no use or not safe."""
+        before = lease.backend_state
+        state = replace(before, failures=before.failures + 1, sent_ms=0)
+        waited_ms = now_ms() - state.heard_ms
+        if (
+            error.permanent
+            or state.failures >= MAX_START_ATTEMPTS
+            or (state.failures > 1 and waited_ms > MAX_START_MS)
+        ):
+            self._write(lease, lambda job: _could_not_start(job, error), state)
+        else:
+            # Somebody waits for it to begin, watched or not.
+            wait_ms, _ = backoff_ms(backend, state.failures, error)
+            self._write(lease, lambda job: job.missed(), state, wait_ms)
+
+    async def _send(self, backend: Backend, lease: Lease) -> None:
+        try:
+            ref = await backend.start(lease.job_id, lease.job.params)
+        except BackendError as error:
+            self.failed(backend, lease, error)
+            return
+        now = now_ms()
+        state = BackendState(ref=ref, heard_ms=now)
+        self._write(lease, lambda job: job.started(now), state)
+
+    async def _has_noted(self, lease: Lease) -> bool:
+        """False if the lease is lost; without Redis the job is given back."""
+        try:
+            return await self._note_sent(lease)
+        except RedisError as error:
+            logger.warning("The start of %s has to wait: %s.", lease.job_id, error)
+            self._write(lease, lambda job: job, lease.backend_state, AGAIN_MS)
+            return False
+
+    def _write(
+        self, lease: Lease, outcome: Outcome, state: BackendState, wait_ms: int = 0
+    ) -> None:
+        due_ms = lease.at_ms + wait_ms
+        self._write_back.add(lease, outcome, state, due_ms, due_ms)
+
+
+def _could_not_start(job: Job, error: BackendError) -> Job:
+    """A job that was being stopped and was not started has been stopped."""
+    if job.status is Status.STOPPING and error.code != "start_unknown":
+        return job.cancelled(now_ms())
+    return job.failed(error.code, error.message, now_ms())
