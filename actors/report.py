@@ -13,7 +13,8 @@ from actors.status import Failure, Status
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of a backend about one job.
 
-    `file` is the content type of a file that the job made.
+    `file` is the content type of a file that the job made. `retry_after_s` is how long
+    the backend asked us to wait with the next poll.
     """
 
     status: Status
@@ -25,6 +26,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any] | None = None
     file: str | None = None
     error: Failure | None = None
+    retry_after_s: float | None = None
 
     @property
     def percentage(self) -> float | None:

@@ -10,7 +10,7 @@ import pytest
 import redis
 from dramatiq.brokers.stub import StubBroker
 
-from actors import Action, attend, request
+from actors import Action, attend, now_ms, request
 from actors.backends import BackendError, Report
 from actors.messages import (
     send_beats,
@@ -18,7 +18,7 @@ from actors.messages import (
 )
 from actors.status import Failure, Status
 from actors.store import Store
-from actors.store.values import Beat
+from actors.store.values import BackendState, Beat, Change
 
 from .support.kitchen import (
     AWAY,
@@ -214,6 +214,36 @@ async def test_a_backend_that_says_when_to_come_back_is_left_alone_until_then(
 
     first, second = kitchen.oven.times(job)
     assert 0.6 < second - first < 1.5
+
+
+async def test_a_success_may_say_when_to_come_back_too(kitchen: Kitchen) -> None:
+    later = Report(status=Status.RUNNING, retry_after_s=0.7)
+    kitchen.oven.answers = [later, DONE]
+
+    job = await kitchen.submit()
+    await attend(kitchen.store, [job])
+    await kitchen.end(job)
+
+    first, second = kitchen.oven.times(job)
+    assert 0.6 < second - first < 1.5
+
+
+async def test_the_time_in_which_nobody_asked_is_not_a_silence_of_the_backend(
+    kitchen: Kitchen,
+) -> None:
+    """As after an hour in which no worker ran."""
+    kitchen.oven.give_up_after_s = 5
+    kitchen.oven.answers = [AWAY, at(66), DONE]
+    await kitchen.add("job")
+    lease = await kitchen.store.lease("job", "start")
+    assert lease
+    state = BackendState(ref="7", heard_ms=now_ms() - 3_600_000)
+    started = lease.job.started(now_ms()).revised()
+    change = Change(lease.job, started, state, lease.number, 0, 0)
+    await send_beats((await kitchen.store.advance([change]))[1])
+
+    assert (await kitchen.end("job")).complete
+    assert [told.progress for told in kitchen.of("job") if told.reachable][-2] == 66
 
 
 async def test_a_job_that_the_backend_forgot_has_failed(kitchen: Kitchen) -> None:

@@ -372,6 +372,24 @@ async def test_without_a_claim_an_end_is_told_as_it_is(
     assert ended.status is Status.SUCCEEDED
 
 
+# Pace
+
+
+async def test_a_success_may_say_when_to_ask_again(
+    oven: Oven, backend: Backend
+) -> None:
+    for headers, seconds in (({}, None), ({"Retry_After": "5"}, 5.0)):
+        oven.says({"state": "baking"}, **headers)
+        answer = await report(backend())
+        assert isinstance(answer, Report)
+        assert answer.retry_after_s == seconds
+
+        oven.says({"loaves": [{"id": "7", "state": "baking"}]}, **headers)
+        answer = await report(backend(**IN_BULK))
+        assert isinstance(answer, Report)
+        assert answer.retry_after_s == seconds
+
+
 # Answers with a slip
 
 

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.json_input import brackets, is_too_deep
 from actors.limits import MAX_NESTING
 from actors.recipes.calls import BulkCall
@@ -20,8 +22,8 @@ from actors.requests import Action
 from . import BackendError, Handle, Report
 from .answers import Reader, not_understood
 from .bulk import ask_in_halves
-from .client import Client, File
-from .documents import document
+from .client import Client, File, HttpAnswer
+from .documents import document, retry_after
 from .starting import Starter
 
 _ALREADY_OVER = (404, 409, 410)
@@ -121,7 +123,8 @@ class HttpBackend:
             answer = await self._client.ask_plainly(call.request, job.ref)
         else:
             answer = await self._client.ask(call, self._values(job))
-        return self._reader.answered(answer, job)
+        report = self._reader.answered(answer, job)
+        return _paced(report, answer) if "Retry-After" in answer.headers else report
 
     async def _bulk(
         self, rule: BulkCall, jobs: Sequence[Handle]
@@ -138,8 +141,14 @@ class HttpBackend:
             raise not_understood(self.title)
         by_ref = {str(rule.ref.find(item)): item for item in items}
         may_be_deep = brackets(answer.body) - len(items) > MAX_NESTING
-        return [
+        reports = [
             self._one_of_many(by_ref.get(job.ref), job, may_be_deep) for job in jobs
+        ]
+        if "Retry-After" not in answer.headers:
+            return reports
+        return [
+            _paced(each, answer) if isinstance(each, Report) else each
+            for each in reports
         ]
 
     def _one_of_many(
@@ -161,3 +170,8 @@ class HttpBackend:
 
     def _typed(self, ref: str) -> str | int:
         return int(ref) if self._has_numbers and ref.isdecimal() else ref
+
+
+def _paced(report: Report, answer: HttpAnswer) -> Report:
+    """Also a success may say how long to wait for the next question."""
+    return replace(report, retry_after_s=retry_after(answer.headers["Retry-After"]))

@@ -30,7 +30,8 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     """The backend's side of a job, as far as we know it; viewers do not see it.
 
     `ref` is the backend's name for the job. `failures` counts calls that failed in a
-    row, `heard_ms` is when a call last succeeded. `sent_ms` is set while a start that
+    row, `heard_ms` is when a call last succeeded, `silent_since_ms` when the first
+    call failed since then. `sent_ms` is set while a start that
     may be sent only once is under way. `unknown_since_ms` is set while no recipe is
     there for the job's backend.
     """
@@ -38,6 +39,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     ref: str | None = None
     failures: int = 0
     heard_ms: int = 0
+    silent_since_ms: int = 0
     sent_ms: int = 0
     unknown_since_ms: int = 0
 

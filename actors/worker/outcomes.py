@@ -16,7 +16,7 @@ from actors.status import Status
 from actors.store.values import BackendState, Lease
 
 from .starts import Starts
-from .timing import backoff_ms
+from .timing import backoff_ms, interval_ms
 from .write_back import Outcome, WriteBack
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Outcomes:
         """The job goes on; the request is sent again, after a pause that grows."""
         now = now_ms()
         failures = lease.backend_state.failures + 1
-        state = replace(lease.backend_state, failures=failures, heard_ms=now)
+        state = replace(_heard_at(now, lease), failures=failures)
         waits = backoff_ms(backend, failures, error)
         self._write(lease, lambda job: job.heard(report, now), state, *waits)
 
@@ -125,9 +125,8 @@ class Outcomes:
         self._write(
             lease,
             lambda job: job.heard(report, now),
-            replace(lease.backend_state, failures=0, heard_ms=now),
-            backend.poll_interval_ms,
-            backend.idle_interval_ms,
+            _heard_at(now, lease),
+            *interval_ms(backend, report),
         )
 
     def _refused(
@@ -144,16 +143,17 @@ class Outcomes:
             lambda job: job.refused(request, error.message, backend.can).heard(
                 report, now
             ),
-            replace(lease.backend_state, failures=0, heard_ms=now),
+            _heard_at(now, lease),
         )
 
     def _missed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
-        before = lease.backend_state
-        state = replace(before, failures=before.failures + 1)
+        before, now = lease.backend_state, now_ms()
+        since = before.silent_since_ms or now  # not since nobody asked
+        state = replace(before, failures=before.failures + 1, silent_since_ms=since)
         if error.permanent:
             self._write(lease, lambda job: _lost(job, error), state)
             return
-        if now_ms() - state.heard_ms > backend.give_up_after_s * 1000:
+        if now - since > backend.give_up_after_s * 1000:
             gave_up = BackendError("given_up", f"{backend.title} was not heard again.")
             self._write(lease, lambda job: _lost(job, gave_up), state)
             return
@@ -178,6 +178,10 @@ class Outcomes:
             lease.at_ms + wait_watched_ms,
             lease.at_ms + wait_idle_ms,
         )
+
+
+def _heard_at(now: int, lease: Lease) -> BackendState:
+    return replace(lease.backend_state, failures=0, heard_ms=now, silent_since_ms=0)
 
 
 def _handle(lease: Lease) -> Handle:

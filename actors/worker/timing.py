@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.backends import Backend, BackendError
+from actors.backends import Backend, BackendError, Report
 from actors.limits import (
     MAX_BACKOFF_IDLE_MS,
     MAX_BACKOFF_WATCHED_MS,
@@ -28,6 +28,17 @@ def batches(leases: list[Lease], size: int) -> Iterator[list[Lease]]:
         for lease in batch:
             lease.at_ms = int(moment)
         yield batch
+
+
+def interval_ms(backend: Backend, report: Report) -> tuple[int, int]:
+    """Return how long to wait for the next poll while watched, and while not."""
+    if not report.retry_after_s:
+        return backend.poll_interval_ms, backend.idle_interval_ms
+    asked_ms = int(min(report.retry_after_s * 1000, MAX_RETRY_AFTER_MS))
+    return (
+        max(asked_ms, backend.poll_interval_ms),
+        max(asked_ms, backend.idle_interval_ms),
+    )
 
 
 def backoff_ms(backend: Backend, failures: int, error: BackendError) -> tuple[int, int]:
