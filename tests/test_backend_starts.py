@@ -299,6 +299,23 @@ async def test_an_expression_alone_is_the_place_of_the_name(
     assert await backend(start=BY_ID | {"ref": ref}).start("a-job", {}) == "7"
 
 
+async def test_a_header_that_is_not_utf_8_is_no_name(
+    oven: Oven, backend: Backend
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.transport
+        request.transport.write(b"HTTP/1.1 200 OK\r\nX-Loaf: M\xe4rz\r\n\r\n")
+        request.transport.close()
+        return web.Response()
+
+    oven.answer = answer
+    start = {"request": "POST /loaves", "ref": {"header": "X-Loaf"}}
+
+    error = await start_refusal(backend(start=start))
+
+    assert (error.code, error.permanent) == ("unexpected_answer", True)
+
+
 async def test_the_name_may_be_ours(oven: Oven, backend: Backend) -> None:
     oven.says(b"OK")
     start = {

@@ -273,6 +273,18 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
         'basic = { user = "a:b", password = "c" }\n' + GOOD,
         "$.basic.user",
     ),
+    "a param in a name that may be missing": (
+        changed('ref.body = "id"', 'ref.value = "{params.kind}"').replace(
+            "[params.properties.loaves]",
+            "[params.properties]\nkind = {}\n[params.properties.loaves]",
+        ),
+        "{params.kind} must be required, or have a default - at `$.start.ref.value`",
+    ),
+    "two users": (
+        'basic = { user = "a", password = "c" }\n'
+        + changed("oven.example", "ann:secret@oven.example"),
+        "$.url",
+    ),
     "two authorizations": (
         'basic = { user = "a", password = "c" }\nheaders.authorization = "x"\n' + GOOD,
         "$.headers.Authorization",
@@ -364,6 +376,18 @@ def test_a_param_in_a_program_must_be_fenced_in(program: str, load: Load) -> Non
     for rule in NOT_FENCED:
         with pytest.raises(RecipeError, match=r"\$\.params\.properties\.kind"):
             load(with_kind(rule, program))
+
+
+def test_a_param_that_is_written_as_json_needs_no_fence(load: Load) -> None:
+    program = """json = { deep = '{"kind": {params.kind!json}}' }"""
+
+    sent = load(with_kind('type = "string"', program)).start.fill(
+        Values(params={"kind": '"}, {'})
+    )
+
+    assert sent.body
+    inner = msgspec.json.decode(sent.body)["deep"]
+    assert msgspec.json.decode(inner) == {"kind": '"}, {'}
 
 
 def test_a_param_in_another_text_needs_no_fence(load: Load) -> None:
@@ -462,6 +486,24 @@ def test_a_mistake_in_a_variable_does_not_repeat_a_secret(load: Load) -> None:
 
     with pytest.raises(RecipeError) as refused:
         load(text, {"KEY": "hunter2\n"})
+
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        changed('"POST /loaves"', '"POST /loaves?key=${KEY} "'),
+        changed('state = "state"', 'state = "a[${KEY}"'),
+        START + 'json.n = "${KEY}{param.x}"\n' + REST,
+        START + 'repeat = "${KEY}"\n' + REST,
+    ],
+)
+def test_a_mistake_names_a_variable_instead_of_its_value(
+    mistake: str, load: Load
+) -> None:
+    with pytest.raises(RecipeError) as refused:
+        load(mistake, {"KEY": "hunter2"})
 
     assert "hunter2" not in str(refused.value)
 

@@ -330,6 +330,32 @@ async def test_a_service_may_not_give_such_a_name_either(
             await backend(**changes).start("a-job", {})
 
 
+async def test_a_name_that_is_no_address_does_not_become_a_host(
+    oven: Oven, backend: Backend
+) -> None:
+    """As when a recipe has changed, and older jobs have other names."""
+    ours = backend(status=OVEN["status"] | {"request": "GET {ref}"})
+
+    for ref in ("7", "@evil.example/", ".evil.example", "", "http://evil.example/"):
+        error = await report(ours, ref)
+        assert isinstance(error, BackendError)
+        assert error.code == "unfit"
+    assert oven.asked == []
+
+
+async def test_a_name_of_ours_that_does_not_fit_starts_nothing(
+    oven: Oven, backend: Backend
+) -> None:
+    ref = {"value": "{params.oven}"}
+    ours = backend(params=PARAMS, start={"request": "POST /loaves", "ref": ref})
+
+    for value in ("", "..", "x" * 2001):
+        with pytest.raises(BackendError) as refused:
+            await ours.start("a-job", {"oven": value})
+        assert refused.value.permanent
+    assert oven.asked == []
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\x00", "a\x7f"])
 async def test_a_header_stays_one_line(
     oven: Oven, backend: Backend, value: str

@@ -67,7 +67,7 @@ class HttpBackend:
         It also refuses a param that some call could not send.
         """
         checked = self._params.check(params)
-        values = Values("ref", checked, "job", ("ref",))
+        values = Values("/ref", checked, "job", ("ref",))
         try:
             for call in self._recipe.calls.values():
                 call.fill(values)

@@ -7,7 +7,6 @@ from typing import Any
 
 from actors.limits import MAX_REF_CHARACTERS
 from actors.recipes.format import Recipe
-from actors.recipes.parts import UnfitError
 from actors.recipes.template import Values
 
 from . import BackendError
@@ -36,6 +35,8 @@ class Starter:
     async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
         """Start a job and return its ref; raises BackendError."""
         values = Values(params=params, job=job_id)
+        rule = self._recipe.start.ref
+        ours = self._checked(rule.value.fill(values), values) if rule.value else None
         try:
             answer = await self._client.start(self._call, values, is_once=self._is_once)
         except LostAnswerError as error:
@@ -43,7 +44,7 @@ class Starter:
                 raise start_unknown(self._recipe.title) from error
             raise
         self._check(answer)
-        return self._ref(answer, values)
+        return ours or self._checked(self._named(answer), values)
 
     def _check(self, answer: HttpAnswer) -> None:
         """Raise BackendError unless the answer says that the job was started."""
@@ -56,9 +57,8 @@ class Starter:
             raise start_unknown(self._recipe.title)
         raise self._reader.refusal(answer, self._call, permanent=status < 500)
 
-    def _ref(self, answer: HttpAnswer, values: Values) -> str:
-        """The backend's own name for the job that it has just begun."""
-        ref = self._named(answer, values)
+    def _checked(self, ref: Any, values: Values) -> str:
+        """Return the name of the job as we keep it; raises BackendError."""
         if isinstance(ref, bool) or not isinstance(ref, str | int) or ref == "":
             raise self._reader.no_ref()
         name = str(ref)
@@ -70,10 +70,9 @@ class Starter:
             raise self._reader.no_ref()
         return name
 
-    def _named(self, answer: HttpAnswer, values: Values) -> Any:
+    def _named(self, answer: HttpAnswer) -> Any:
+        """The backend's own name for the job that it has just begun."""
         rule = self._recipe.start.ref
-        if rule.value:
-            return rule.value.fill(values)
         if rule.header:
             return answer.headers.get(rule.header)
         where = rule.body or rule.link
@@ -89,6 +88,6 @@ class Starter:
         try:
             for call in self._recipe.calls.values():
                 call.fill(named)
-        except UnfitError:
+        except ValueError:  # unfit, or a header's bytes that are not UTF-8
             return False
         return True

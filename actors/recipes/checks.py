@@ -15,7 +15,7 @@ from .calls import Every
 from .fences import check_fences
 from .format import Recipe, params_schema
 from .states import ELSE, repeated
-from .template import PLACEHOLDER, nearest
+from .template import PLACEHOLDER, Placeholder, nearest
 
 _JOB = {"params", "ref", "ref/", "job", "null"}
 _KNOWN_IN = {"start": {"params", "job", "null"}, "bulk": {"refs", "null"}}
@@ -57,6 +57,9 @@ def _check_headers(recipe: Recipe) -> None:
             raise ValueError(f"needs [every.headers] for a placeholder - at `{where}`")
     if recipe.basic and ":" in recipe.basic.user:
         raise ValueError("may not have a colon - at `$.basic.user`")
+    has_user = URL(recipe.url).user is not None
+    if has_user and (recipe.basic or "authorization" in map(str.lower, recipe.headers)):
+        raise ValueError("has a user beside `basic` or Authorization - at `$.url`")
     if recipe.basic and "authorization" in map(str.lower, recipe.headers):
         raise ValueError("needs `basic` or this header - at `$.headers.Authorization`")
 
@@ -90,10 +93,8 @@ def _check_placeholders(recipe: Recipe, name: str, call: Every) -> None:
             _check_param(recipe, each.name, f"$.{name}")
     in_path = call.request.placeholders if call.request else []
     for each in [*in_path, *(call.text.text.placeholders if call.text else [])]:
-        if each.root == "params" and not _is_always_there(recipe, each.name):
-            raise ValueError(
-                f"{each} must be required, or have a default - at `$.{name}`"
-            )
+        if each.root == "params":
+            _check_is_always_there(recipe, each, f"$.{name}")
     if name != "start" and not recipe.start.ref.value:
         wanted = "{refs}" if name == "bulk" else "{ref}"
         if not any(each.root in _NAMES_A_JOB for each in found):
@@ -116,10 +117,12 @@ def _check_patterns(recipe: Recipe) -> None:
             raise ValueError(f"is not a regular expression - at `{where}`") from error
 
 
-def _is_always_there(recipe: Recipe, name: str) -> bool:
-    rule = _properties(recipe).get(name)
+def _check_is_always_there(recipe: Recipe, param: Placeholder, where: str) -> None:
+    _check_param(recipe, param.name, where)
+    rule = _properties(recipe)[param.name]
     has_default = isinstance(rule, dict) and "default" in rule
-    return has_default or name in recipe.params.get("required", ())
+    if not has_default and param.name not in recipe.params.get("required", ()):
+        raise ValueError(f"{param} must be required, or have a default - at `{where}`")
 
 
 def _properties(recipe: Recipe) -> Mapping[str, Any]:
@@ -133,7 +136,7 @@ def _check_ref(recipe: Recipe) -> None:
         if each.root not in _KNOWN_IN["start"]:
             raise ValueError(f"{each} is not known yet - at `$.start.ref.value`")
         if each.root == "params":
-            _check_param(recipe, each.name, "$.start.ref.value")
+            _check_is_always_there(recipe, each, "$.start.ref.value")
     if ref.link and not recipe.status.request.takes_address:
         raise ValueError("needs a path that begins with {ref} - at `$.status.request`")
 

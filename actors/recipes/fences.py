@@ -1,7 +1,8 @@
 """Fences: a param inside a text that another program reads must be fenced in.
 
 A text body may be SQL, a text with braces GraphQL, or JSON in a text. There a param may
-be a number, a flag, or a text whose `enum` or `pattern` says all that it can be.
+be a number, a flag, or a text whose `enum` or `pattern` says all that it can be. Or
+it is written as JSON into a text with braces.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def _fenced(recipe: Recipe) -> Iterator[tuple[str, Placeholder]]:
     for name, call in recipe.calls.items():
         bodies = call.text.texts if call.text else []
         texts = call.json.texts if call.json else []
-        for text in [*bodies, *filter(_may_be_a_program, texts)]:
+        programs = list(filter(_may_be_a_program, texts))
+        for text in [*bodies, *programs]:
             for each in text.placeholders:
-                if each.root == "params":
+                is_encoded = text in programs and each.how == "json"
+                if each.root == "params" and not is_encoded:
                     yield name, each
 
 

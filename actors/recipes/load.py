@@ -22,6 +22,8 @@ _VARIABLE = re.compile(
     r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
 )
 
+MIN_SECRET_CHARACTERS = 4
+
 
 class RecipeError(Exception):
     """A recipe cannot be used; the message names the file and the key."""
@@ -29,13 +31,24 @@ class RecipeError(Exception):
 
 def load_recipe(path: Path, environ: Mapping[str, str] = os.environ) -> Recipe:
     """Read one recipe; raises RecipeError, which names the file and the key."""
+    text = ""
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
-        document = _filled_in(document, environ, "$")
+        text = path.read_text("utf-8")
+        document = _filled_in(tomllib.loads(text), environ, "$")
         recipe = msgspec.convert(prepared(document), Recipe, dec_hook=_decode)
         return checked(recipe)
     except (OSError, UnicodeDecodeError, ValueError, SchemaError) as error:
-        raise RecipeError(f"{path}: {in_one_line(error)}") from error
+        line = _without_values(in_one_line(error), text, environ)
+        raise RecipeError(f"{path}: {line}") from error
+
+
+def _without_values(line: str, text: str, environ: Mapping[str, str]) -> str:
+    """Name the variables in a line instead of their values, which may be secret."""
+    for match in _VARIABLE.finditer(text):
+        value = environ.get(match["name"], "")
+        if len(value) >= MIN_SECRET_CHARACTERS:
+            line = line.replace(value, f"${{{match['name']}}}")
+    return line
 
 
 def _decode(kind: type, value: Any) -> Any:

@@ -58,11 +58,15 @@ class RequestLine:
 
     def fill(self, values: Values) -> str:
         """Return the path, escaped; raises UnfitError."""
-        address = str(values.ref) if self.takes_address else ""
         path = self._path.fill(values, _in_path)
         query = self._query.fill(values, _escaped)
         if path is UNSET or query is UNSET:  # the loader sees to it
             raise UnfitError(Placeholder("params"), "is missing in the path")
+        if not self.takes_address:
+            return f"{path}{query}"
+        address = str(values.ref)
+        if not address.startswith("/"):  # it would be a part of the host's name
+            raise UnfitError(Placeholder("ref"), "is not an address")
         return f"{address}{path}{query}"
 
     @property
