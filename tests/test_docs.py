@@ -6,9 +6,12 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import msgspec
 import pytest
 from quart import Quart
 
+from actors.recipes.calls import Absent, BulkCall, CancelCall, Every, Start
+from actors.recipes.format import Recipe, Result, StatusCall
 from actors.recipes.load import load_recipe
 from actors.settings import Settings
 from dev.processes import ROOT
@@ -60,6 +63,25 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
     assert [path for path in named if not (ROOT / path).exists()] == []
     assert [path for path in linked if not (page.parent / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "table", [Recipe, Start, StatusCall, Absent, BulkCall, CancelCall, Result]
+)
+def test_every_key_of_a_recipe_is_in_the_docs(table: type[msgspec.Struct]) -> None:
+    """The first column of the tables has `status.done`, or `.total` beside it."""
+    columns = [line.split("|")[1] for line in RECIPES.splitlines() if line[:3] == "| `"]
+    named = set(re.findall(r"\w+", " ".join(columns)))
+    older = {"progress"}  # today `percent`
+
+    assert set(table.__struct_fields__) - named - older == set()
+
+
+def test_every_key_of_a_call_is_in_the_docs() -> None:
+    calls = RECIPES.partition("## Calls")[2].partition("### ")[0]
+
+    for key in Every.__struct_fields__:
+        assert f"| `{key}` |" in calls
 
 
 def test_the_recipe_in_the_docs_is_one(tmp_path) -> None:  # type: ignore[no-untyped-def]

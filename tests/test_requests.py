@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actors import Action, Job, NotPossibleError, Store, request
+from actors import Action, Handle, Job, NotPossibleError, Store, request
 from actors.messages import (
     send_start,
 )
@@ -132,6 +132,23 @@ async def test_a_job_that_is_gone_when_it_is_stopped_is_cancelled(
 
     ended = await kitchen.end(job)
     assert (ended.status, ended.error) == (Status.CANCELLED, None)
+
+
+async def test_a_backend_is_told_which_job_it_is_and_that_it_was_stopped(
+    kitchen: Kitchen,
+) -> None:
+    """So that it can tell an end that was the stop from any other end."""
+    kitchen.oven.obeyed[Action.CANCEL] = at(50)
+    job = await kitchen.submit(loaves=2)
+    await kitchen.until(job, lambda job: job.observed_at != job.started_at)
+    await request(kitchen.store, job, Action.CANCEL, owner="ann")
+
+    await kitchen.happens(lambda: kitchen.oven.handles[-1].is_stopped)
+
+    first, *_, last = kitchen.oven.handles
+    started_at = (await kitchen.job(job)).started_at
+    assert first == Handle(job, job, {"loaves": 2}, started_at)
+    assert last == first._replace(is_stopped=True)
 
 
 async def test_a_second_cancel_changes_nothing(kitchen: Kitchen) -> None:

@@ -73,6 +73,7 @@ class Oven:
         self.started: list[str] = []
         self.requests: list[tuple[Action, str]] = []
         self.asked: list[tuple[str, float]] = []
+        self.handles: list[Handle] = []
         self.obeyed = dict(OBEYED)
         self.hanging: set[str] = set()
 
@@ -87,6 +88,7 @@ class Oven:
 
     async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
         refs = [job.ref for job in jobs]
+        self.handles += jobs
         for ref in refs:
             self.asked.append((ref, time.monotonic()))
             await self.hang(ref)
