@@ -53,6 +53,15 @@ async def test_every_route_is_in_the_docs(app: Quart) -> None:
     assert {route for route in routes if route not in INTERFACE} == set()
 
 
+def test_every_class_that_the_readme_names_is_there() -> None:
+    classes = set(re.findall(r"`([A-Z][a-z]\w*)(?:\.\w+)?`", README))
+    sources = [path.read_text() for path in (ROOT / "actors").rglob("*.py")]
+    sources += [path.read_text() for path in (ROOT / "web").rglob("*.py")]
+    known = set(re.findall(r"(?m)^class (\w+)", "\n".join(sources)))
+
+    assert classes - known - {"Procfile"} == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text()

@@ -103,12 +103,7 @@ class Recipe(Part, frozen=True, kw_only=True):
     @property
     def action_calls(self) -> dict[Action, Call]:
         """The call for each action that this kind of third party offers."""
-        calls: dict[Action, Call | None] = {
-            Action.CANCEL: self.cancel,
-            Action.PAUSE: self.pause,
-            Action.RESUME: self.resume,
-        }
-        return {action: call for action, call in calls.items() if call}
+        return {action: call for action in Action if (call := getattr(self, action))}
 
     @property
     def calls(self) -> dict[str, Every]:
@@ -117,9 +112,7 @@ class Recipe(Part, frozen=True, kw_only=True):
             "start": self.start,
             "status": self.status,
             "bulk": self.bulk,
-            "cancel": self.cancel,
-            "pause": self.pause,
-            "resume": self.resume,
+            **{str(action): call for action, call in self.action_calls.items()},
             "result": self.result if self.result.request else None,
         }
         return {name: call for name, call in calls.items() if call}

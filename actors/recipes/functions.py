@@ -10,10 +10,9 @@ from jmespath.exceptions import JMESPathTypeError
 from jmespath.functions import Functions, signature
 
 from actors.json_input import parse_json
+from actors.limits import MAX_MATCHED_CHARACTERS
 
 from .quantity import as_number
-
-MAX_MATCHED_CHARACTERS = 10_000  # of the end of a text, such as a log
 
 
 class RecipeFunctions(Functions):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_CALLS = ("start", "status", "bulk", "cancel", "pause", "resume", "result")
+from actors.requests import Action
+
+_CALLS = ("start", "status", "bulk", *Action, "result")
 _BODIES = ("json", "form", "text")
 
 

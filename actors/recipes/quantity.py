@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from actors.limits import MAX_NUMBER
+from actors.limits import MAX_NUMBER, MAX_NUMBER_CHARACTERS
 
 _WRITTEN = re.compile(
     r"[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?"
 )
-_MAX_CHARACTERS = 40
 
 
 def as_number(value: Any) -> int | float | None:
@@ -41,7 +40,7 @@ def share(value: Any) -> float | None:
 
 
 def _read(text: str) -> int | float | None:
-    if len(text) > _MAX_CHARACTERS:
+    if len(text) > MAX_NUMBER_CHARACTERS:
         return None
     digits = text.strip().removesuffix("%").rstrip()
     if not _WRITTEN.fullmatch(digits):

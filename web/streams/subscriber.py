@@ -26,7 +26,7 @@ class News(NamedTuple):
 
 
 class Subscriber:
-    """A queue like asyncio.Queue that keeps only the newest snapshot of each job."""
+    """The newest unsent snapshot of each job that a stream follows."""
 
     __slots__ = (
         *("follows", "_stream", "_leave", "_unread", "_news", "_gone"),
