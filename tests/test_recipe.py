@@ -83,7 +83,7 @@ def test_what_a_recipe_does_not_say_has_a_default(load: Load) -> None:
     assert recipe.title == "Oven"
     assert (recipe.timeout_s, recipe.concurrency) == (5, 200)
     assert recipe.status.final == (404, 410)
-    assert recipe.status.statuses == {
+    assert dict(recipe.status.words) == {
         "baking": Status.RUNNING,
         "baked": Status.SUCCEEDED,
         "burnt": Status.FAILED,

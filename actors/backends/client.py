@@ -155,26 +155,13 @@ class Client:
         is_once: bool = False,
     ) -> HttpAnswer:
         request = self._filled(call, values)
-        return await self._exchange(
-            request.method,
-            self._absolute(call, request.path),
-            {**headers, **request.headers},
-            request.body,
-            is_once=is_once,
-        )
-
-    async def _exchange(
-        self,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        *,
-        is_once: bool = False,
-    ) -> HttpAnswer:
         with self._failures:
             async with self._connected(is_once).request(
-                method, url, headers=headers, data=body, allow_redirects=False
+                request.method,
+                self._absolute(call, request.path),
+                headers={**headers, **request.headers},
+                data=request.body,
+                allow_redirects=False,
             ) as response:
                 return HttpAnswer(
                     response.status, response.headers, await _read(response)

@@ -43,10 +43,6 @@ class StatusCall(Call, frozen=True, kw_only=True):
     final: tuple[Annotated[int, msgspec.Meta(ge=400, le=599)], ...] = (404, 410)
 
     @property
-    def statuses(self) -> dict[Word, Status]:
-        return {word: ours for ours, words in self.states.items() for word in words}
-
-    @property
     def words(self) -> list[tuple[Word, Status]]:
         return [(word, ours) for ours, words in self.states.items() for word in words]
 

@@ -49,8 +49,8 @@ class Calls:
         self.write_back = WriteBack(store, send_beats, self._failed)
         self._backends = backends
         self._idle_interval_ms = idle_interval_ms
-        starts = Starts(self.write_back, store.note_sent)
-        self._outcomes = Outcomes(self.write_back, starts, grace_ms)
+        self._starts = Starts(self.write_back, store.note_sent)
+        self._outcomes = Outcomes(self.write_back, self._starts, grace_ms)
         self._tasks: dict[asyncio.Task[None], tuple[Lease, ...]] = {}
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -79,7 +79,7 @@ class Calls:
             if lease.backend_state.unknown_since_ms:  # the recipe has come
                 lease.backend_state = replace(lease.backend_state, unknown_since_ms=0)
             if lease.backend_state.ref is None:
-                self._begin(self._outcomes.start(backend, lease), lease)
+                self._begin(self._starts.start(backend, lease), lease)
             elif lease.job.has_unsent_request:
                 self._begin(self._outcomes.send_request(backend, lease), lease)
             else:

@@ -31,10 +31,6 @@ class Outcomes:
         self._grace_ms = grace_ms
         self._unknown: set[str] = set()
 
-    async def start(self, backend: Backend, lease: Lease) -> None:
-        """Start a job on its backend."""
-        await self._starts.start(backend, lease)
-
     async def send_request(self, backend: Backend, lease: Lease) -> None:
         """Pass a request (cancel, pause, resume) on to the backend."""
         request = lease.job.request
