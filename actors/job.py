@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from actors.clock import timestamp
 from actors.limits import ASK_AGAIN_AFTER_MS
-from actors.report import Report
+from actors.report import Report, Step
 from actors.requests import RULES, Action, Request, RequestState, settled
 from actors.status import Failure, Status
 
@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reachable: bool = True
     can: tuple[str, ...] = ()
     request: Request | None = None
+    steps: tuple[Step, ...] | None = None
     params: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     error: Failure | None = None
@@ -70,6 +71,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             done=_highest(self.done, report.done),
             total=report.total,
             unit=report.unit,
+            steps=report.steps or self.steps,
             request=settled(self.request, report.status),
             reachable=True,
             observed_at=now,

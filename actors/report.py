@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from actors.status import Failure, Status
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a job, as the backend tells it; `progress` is 0 to 100."""
+
+    title: str
+    status: Status | None = None
+    progress: float | None = None
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of a backend about one job.
 
     `file` is the content type of a file that the job made. `retry_after_s` is how long
-    the backend asked us to wait with the next poll.
+    the backend asked us to wait with the next poll. `ref` is the job's new name there,
+    if it has changed; `kept` are values to remember for its next calls.
     """
 
     status: Status
@@ -23,10 +36,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     total: int | float | None = None
     unit: str | None = None
     message: str | None = None
+    steps: tuple[Step, ...] | None = None
     result: dict[str, Any] | None = None
     file: str | None = None
     error: Failure | None = None
     retry_after_s: float | None = None
+    ref: str | None = None
+    kept: Mapping[str, Any] = msgspec.field(default_factory=lambda: NOTHING)
 
     @property
     def percentage(self) -> float | None:

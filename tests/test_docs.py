@@ -10,9 +10,18 @@ import msgspec
 import pytest
 from quart import Quart
 
-from actors.recipes.calls import Absent, BulkCall, CancelCall, Every, Start
-from actors.recipes.format import Recipe, Result, StatusCall
+from actors.recipes.calls import Every, NamedCall
+from actors.recipes.format import Recipe
 from actors.recipes.load import load_recipe
+from actors.recipes.tables import (
+    Absent,
+    BulkCall,
+    CancelCall,
+    Result,
+    Start,
+    StatusCall,
+    Steps,
+)
 from actors.settings import Settings
 from dev.processes import ROOT
 
@@ -75,7 +84,7 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [Recipe, Start, StatusCall, Absent, BulkCall, CancelCall, Result]
+    "table", [Recipe, Start, StatusCall, Steps, Absent, BulkCall, CancelCall, Result]
 )
 def test_every_key_of_a_recipe_is_in_the_docs(table: type[msgspec.Struct]) -> None:
     """The first column of the tables has `status.done`, or `.total` beside it."""
@@ -89,7 +98,7 @@ def test_every_key_of_a_recipe_is_in_the_docs(table: type[msgspec.Struct]) -> No
 def test_every_key_of_a_call_is_in_the_docs() -> None:
     calls = RECIPES.partition("## Calls")[2].partition("### ")[0]
 
-    for key in Every.__struct_fields__:
+    for key in {*Every.__struct_fields__, *NamedCall.__struct_fields__}:
         assert f"| `{key}` |" in calls
 
 

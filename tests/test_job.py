@@ -21,7 +21,8 @@ from actors.status import Failure, Status
 NOON_MS = 1_767_268_800_000
 FIELDS = (
     *("job", "backend", "status", "revision", "progress", "complete", "finished"),
-    *("message", "done", "total", "unit", "reachable", "can", "request", "params"),
+    *("message", "done", "total", "unit", "reachable", "can", "request", "steps"),
+    "params",
     *("result",),
     *("error", "created_at", "started_at", "observed_at", "changed_at", "finished_at"),
 )

@@ -60,6 +60,25 @@ async def test_a_file_is_had_through_us(kitchen: Kitchen) -> None:
     assert ended.result == {"url": address, "content_type": "image/png"}
 
 
+async def test_what_a_backend_has_us_remember_is_in_its_later_calls(
+    kitchen: Kitchen,
+) -> None:
+    first = Report(status=Status.RUNNING, ref="/q/2", kept={"number": 4, "item": "a"})
+    second = Report(status=Status.RUNNING, kept={"item": "b"})
+    kitchen.oven.answers = [first, second, DONE]
+
+    job = await kitchen.submit()
+    kitchen.oven.by_job["/q/2"] = [second, DONE]
+    await kitchen.end(job)
+
+    asked = [(handle.ref, dict(handle.kept)) for handle in kitchen.oven.handles]
+    assert asked == [
+        (job, {}),
+        ("/q/2", {"number": 4, "item": "a"}),
+        ("/q/2", {"number": 4, "item": "b"}),
+    ]
+
+
 async def test_the_actor_reschedules_itself_with_200_ms(kitchen: Kitchen) -> None:
     kitchen.oven.poll_interval_ms = 200
     kitchen.oven.idle_interval_ms = 2000

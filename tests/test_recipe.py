@@ -219,10 +219,6 @@ MISTAKES: dict[str, tuple[str | bytes, str]] = {
         changed("[params.properties.loaves]", "[params]\nproperties = 3\n[params.x]"),
         "$.params.properties",
     ),
-    "missing refs": (
-        GOOD + BULK.replace("{refs}", "all"),
-        "needs {refs} in its path or body - at `$.bulk`",
-    ),
     "two bodies": (START + "json = {}\nform = {}\n" + REST, "$.start"),
     "a body of a wrong type": (START + "form = 3\n" + REST, "$.start.form"),
     "a table in a form": (START + "form.a = { b = 1 }\n" + REST, "$.start.form"),

@@ -431,4 +431,4 @@ async def test_a_byte_order_mark_is_skipped(oven: Oven, backend: Backend) -> Non
     oven.says(b'\xef\xbb\xbf{"state": "baking", "id": "7"}')
 
     assert isinstance(await report(backend()), Report)
-    assert await backend().start("a-job", {}) == "7"
+    assert (await backend().start("a-job", {})).ref == "7"

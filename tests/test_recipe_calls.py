@@ -192,7 +192,7 @@ async def test_what_all_calls_have_in_common_is_said_once(
         cancel={"form": {"gid": "{ref}"}},
     )
     oven.says({"result": "g1"})
-    assert await ours.start("our-id", {"size": 3}) == "g1"
+    assert (await ours.start("our-id", {"size": 3})).ref == "g1"
     oven.says({"state": "baking"})
     job = Handle("g1", "our-id", {"size": 3})
     assert isinstance((await ours.reports([job]))[0], Report)
@@ -253,7 +253,7 @@ async def test_a_ref_that_is_a_number_stays_one(oven: Oven, backend: Backend) ->
 
     oven.says({"id": 7, "state": "baking"})
     ours = backend(start=start, status=status)
-    assert await ours.start("a-job", {}) == "7"
+    assert (await ours.start("a-job", {})).ref == "7"
     await report(ours, "7")
     assert json.loads(oven.bodies[-1]) == {"id": 7}
 
@@ -291,7 +291,7 @@ async def test_a_status_that_is_accepted_is_a_success(
     )
     for status in (303, 409):
         oven.says({"id": "7"}, status)
-        assert await ours.start("a-job", {}) == "7"
+        assert (await ours.start("a-job", {})).ref == "7"
     oven.says({"state": "baking"}, 404)
     assert isinstance(await report(ours), Report)
     oven.says(b"", 304)

@@ -12,6 +12,7 @@ import redis
 from dramatiq.brokers.stub import StubBroker
 
 from actors import Action, request
+from actors.backends import Started
 from actors.messages import send_start
 from actors.status import Failure, Status
 from actors.store import Store
@@ -187,10 +188,10 @@ async def test_a_worker_that_leaves_during_a_start_leaves_no_second_one(
     store: Store, redis_url: str
 ) -> None:
     class Slow(Oven):
-        async def start(self, job: str, params: Mapping[str, Any]) -> str:
+        async def start(self, job: str, params: Mapping[str, Any]) -> Started:
             self.started.append(job)
             await asyncio.Event().wait()
-            return job
+            return Started(job)
 
     slow, quick = Slow(), Oven()
     slow.starts_once = quick.starts_once = True

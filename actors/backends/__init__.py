@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from actors.report import Report
 from actors.requests import Action
 
-__all__ = ["Backend", "BackendError", "Handle", "Report", "ResultFile"]
+__all__ = ["Backend", "BackendError", "Handle", "Report", "ResultFile", "Started"]
 
 
 class BackendError(Exception):
@@ -39,7 +39,7 @@ class Handle(NamedTuple):
     """A started job, as far as its backend needs to know it.
 
     `ref` is the backend's own name for it, opaque to us. `is_stopped`: the backend has
-    taken our cancel.
+    taken our cancel. `kept` has the values of its answers that its recipe keeps.
     """
 
     ref: str
@@ -47,6 +47,14 @@ class Handle(NamedTuple):
     params: Mapping[str, Any] = MappingProxyType({})
     started_at: str | None = None
     is_stopped: bool = False
+    kept: Mapping[str, Any] = MappingProxyType({})
+
+
+class Started(NamedTuple):
+    """A job that a backend has accepted: its name there, and values to remember."""
+
+    ref: str
+    kept: Mapping[str, Any] = MappingProxyType({})
 
 
 class ResultFile(Protocol):
@@ -81,8 +89,8 @@ class Backend(Protocol):
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError."""
 
-    async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
-        """Start a job and return its ref.
+    async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
+        """Start a job.
 
         After a BackendError that is not permanent, asking again is harmless.
         """

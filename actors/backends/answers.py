@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from actors.recipes.calls import Every
 from actors.recipes.expression import Expression
-from actors.recipes.format import Recipe, StatusCall
-from actors.recipes.quantity import amount, share
+from actors.recipes.format import Recipe
 from actors.status import Failure, Status
 
 from . import BackendError, Handle, Report
 from .client import HttpAnswer
-from .documents import document, parsed, reason, retry_after, text
+from .documents import parsed, reason, retry_after, text
+from .facts import Facts
+from .fields import fields
+from .steps import StepsReader
 
 _NOT_NOW = (408, 425, 429, 503)
 _UNKNOWN_THERE = (404, 410)
-
-Field = tuple[str, Callable[[Any], Any], Callable[[Any], Any]]
+_EPOCH = ".epoch"  # no kept value can have this name
 
 logger = logging.getLogger(__name__)
+
+
+class AbsentError(Exception):
+    """An answer says that the service does not know the job."""
 
 
 class Reader:
@@ -36,40 +42,70 @@ class Reader:
             status for status in rule.final if status in _UNKNOWN_THERE
         )
         self._claims = recipe.cancel.claims if recipe.cancel else ()
-        self._looks_closer = bool(rule.absent.when or rule.refused.when or self._claims)
-        self._fields = _fields(rule)
+        self._looks_closer = bool(
+            rule.absent.when or rule.refused.when or self._claims or rule.epoch
+        )
+        self._fields = fields(rule)
+        self._steps = StepsReader(rule.steps, rule.states) if rule.steps else None
+        texts = [where.text for where in rule.expressions.values()]
+        values = [where.text for where in recipe.result.values.values()]
+        self._facts = Facts([*texts, *values], rule.calls)
 
     def answered(self, answer: HttpAnswer, handle: Handle) -> Report:
         """Read an answer to the status call; raises BackendError."""
+        try:
+            return self.one(self.said(answer, self._recipe.status), handle)
+        except AbsentError:
+            return self.absent(handle)
+
+    def said(self, answer: HttpAnswer, call: Every, name: str = "") -> Any:
+        """Return what a status call has answered, as expressions read it.
+
+        `name` is that of one of several calls. Raises BackendError and AbsentError.
+        """
         rule = self._recipe.status
-        if answer.status == 200 or rule.accepts(answer.status):
-            return self.one(document(answer), handle)
+        if answer.status == 200 or call.accepts(answer.status):
+            said = self._facts.document(answer, name)
+            if name:
+                self._check_is_no_refusal(said, call)
+            return said
         if answer.status in self._absent_statuses:
-            return self.absent(handle)
+            raise AbsentError
         if _is_said(rule.absent.when, _parsed(answer)):
-            return self.absent(handle)
+            raise AbsentError
         is_final = answer.status in rule.final and answer.status not in _UNKNOWN_THERE
-        raise self.refusal(answer, rule, permanent=is_final)
+        raise self.refusal(answer, call, permanent=is_final)
 
     def one(self, said: Any, handle: Handle) -> Report:
         """Read one job's document; raises BackendError."""
         if not self._looks_closer:
             return self.report(said)
         when = self._recipe.status.absent.when
-        self._check_is_no_refusal(said)
+        self._check_is_no_refusal(said, self._recipe.status)
         if when and when.holds(said):
             return self.absent(handle)
-        report = self.report(said)
+        report = self._of_same_epoch(self.report(said), said, handle)
         if handle.is_stopped and report.status in self._claims:
             return Report(status=Status.CANCELLED, unit=report.unit)
         return report
 
-    def _check_is_no_refusal(self, said: Any) -> None:
+    def _check_is_no_refusal(self, said: Any, call: Every) -> None:
         """Raise BackendError for a refusal, unless it says that the job is absent."""
-        rule = self._recipe.status
-        refusal = self.refused(said, rule, permanent=False)
-        if refusal and not _is_said(rule.absent.when, said):
+        refusal = self.refused(said, call, permanent=False)
+        if refusal and not _is_said(self._recipe.status.absent.when, said):
             raise refusal
+
+    def _of_same_epoch(self, report: Report, said: Any, handle: Handle) -> Report:
+        """A service that was started again has another epoch, and has lost the job."""
+        where = self._recipe.status.epoch
+        epoch = where.find(said) if where else None
+        if not isinstance(epoch, str | int | float):
+            return report
+        if handle.kept.get(_EPOCH, epoch) != epoch:
+            title = self._recipe.title
+            message = f"{title} was started again and has lost this job."
+            raise BackendError("lost", message, permanent=True)
+        return replace(report, kept={_EPOCH: epoch})
 
     def report(self, document: Any) -> Report:
         """Read one job's status; raises a transient BackendError."""
@@ -77,6 +113,10 @@ class Reader:
         if status is None:
             raise not_understood(self._recipe.title)
         found = {name: read(find(document)) for name, find, read in self._fields}
+        if self._steps:
+            found["steps"], mean = self._steps.read(document)
+            if found.get("progress") is None and found.get("done") is None:
+                found["progress"] = mean
         ended_well = status is Status.SUCCEEDED
         return Report(
             status=status,
@@ -146,7 +186,9 @@ class Reader:
             permanent=True,
         )
 
-    def _values(self, document: Any) -> dict[str, Any]:
+    def _values(self, document: Any) -> dict[str, Any] | None:
+        if self._recipe.result.call:  # another answer has them
+            return None
         values = self._recipe.result.values
         return {name: value.find(document) for name, value in values.items()}
 
@@ -179,31 +221,6 @@ def not_understood(title: str, cause: Exception | None = None) -> BackendError:
         "unexpected_answer",
         f"{title} answered with something that we do not understand.",
     )
-
-
-def _fields(rule: StatusCall) -> list[Field]:
-    """Each value that the recipe knows a place for: its name, find it, read it."""
-    fields: list[tuple[str, Expression | None, Callable[[Any], Any]]] = [
-        ("done", rule.done, amount),
-        ("total", rule.total, lambda value: amount(value) or None),  # 0: not known
-        ("message", rule.message, text),
-    ]
-    found = [(name, where.find, read) for name, where, read in fields if where]
-    return [*_progress(rule), *found]
-
-
-def _progress(rule: StatusCall) -> list[Field]:
-    percent, fraction = rule.percent or rule.progress, rule.fraction
-    if percent is None:
-        return [("progress", fraction.find, share)] if fraction else []
-    if fraction is None:
-        return [("progress", percent.find, amount)]
-
-    def read(document: Any) -> float | None:
-        known = amount(percent.find(document))
-        return share(fraction.find(document)) if known is None else known
-
-    return [("progress", lambda document: document, read)]
 
 
 def _parsed(answer: HttpAnswer) -> Any:

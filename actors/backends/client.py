@@ -18,7 +18,7 @@ from yarl import URL
 
 from actors.libraries import rely_on
 from actors.limits import MAX_ANSWER_BYTES
-from actors.recipes.calls import Call, Every, Outgoing
+from actors.recipes.calls import Every, Outgoing
 from actors.recipes.format import Recipe
 from actors.recipes.parts import RequestLine, UnfitError
 from actors.recipes.template import Values
@@ -67,7 +67,7 @@ class Client:
         self._url = lru_cache(maxsize=4096)(self._make_url)
         self._failures = Failures(recipe.title)
 
-    async def ask(self, call: Call, values: Values) -> HttpAnswer:
+    async def ask(self, call: Every, values: Values) -> HttpAnswer:
         """Send a request and read the answer; raises a transient BackendError."""
         return await self._send(call, values, {})
 
@@ -81,7 +81,7 @@ class Client:
                     response.status, response.headers, await _read(response)
                 )
 
-    async def start(self, call: Call, values: Values, *, is_once: bool) -> HttpAnswer:
+    async def start(self, call: Every, values: Values, *, is_once: bool) -> HttpAnswer:
         """Send a start; if it may be sent only once, on a connection of its own.
 
         A kept connection may be closed by the service just then; nobody could say
@@ -118,7 +118,7 @@ class Client:
                     )
                 yield File(content_type, response)
 
-    def own_path(self, call: Call, values: Values, location: str) -> str:
+    def own_path(self, call: Every, values: Values, location: str) -> str:
         """Return the path of an address that was answered to `call`, escaped.
 
         Raises a permanent BackendError if it leads to another server.
@@ -148,7 +148,7 @@ class Client:
 
     async def _send(
         self,
-        call: Call,
+        call: Every,
         values: Values,
         headers: Mapping[str, str],
         *,

@@ -7,23 +7,25 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
-
 from actors.json_input import brackets, is_too_deep
 from actors.limits import MAX_NESTING
-from actors.recipes.calls import BulkCall
+from actors.recipes.calls import Every, NamedCall
 from actors.recipes.fences import whole_patterns
 from actors.recipes.format import Recipe, params_schema
 from actors.recipes.params import Params, ParamsError
 from actors.recipes.parts import UnfitError
+from actors.recipes.tables import BulkCall
 from actors.recipes.template import Values
 from actors.requests import Action
+from actors.status import Status
 
-from . import BackendError, Handle, Report
+from . import BackendError, Handle, Report, Started
 from .answers import Reader, not_understood
+from .asking import Asker, paced
 from .bulk import ask_in_halves
-from .client import Client, File, HttpAnswer
-from .documents import document, retry_after
+from .client import Client, File
+from .documents import document
+from .sources import Keeper
 from .starting import Starter
 
 _ALREADY_OVER = (404, 409, 410)
@@ -47,18 +49,19 @@ class HttpBackend:
         self.batch_size = recipe.bulk.batch_size if recipe.bulk else 1
         self.lane_size = max(CALLS_A_BEAT * self.batch_size, MIN_LANE_SIZE)
         self.poll_interval_ms = recipe.poll_interval_ms or poll_interval_ms
-        self.idle_interval_ms = max(
-            recipe.idle_interval_ms or idle_interval_ms, self.poll_interval_ms
+        self.idle_interval_ms = _idle_interval_ms(
+            recipe, idle_interval_ms, self.poll_interval_ms
         )
-        self.starts_once = recipe.start.repeat == "never"
+        self.starts_once = recipe.start.is_once
         self.give_up_after_s = recipe.give_up_after_s
         self._recipe = recipe
         self._action_calls = recipe.action_calls
         self._params = Params(self.params, whole_patterns(recipe))
         self._client = Client(recipe)
         self._reader = Reader(recipe)
-        self._starter = Starter(recipe, self._client, self._reader)
-        self._is_plain = recipe.status.is_plain
+        keeper = Keeper(self._client, recipe.addresses)
+        self._asker = Asker(recipe, self._client, self._reader, keeper)
+        self._starter = Starter(recipe, self._client, self._reader, keeper)
         self._has_numbers = recipe.start.ref.type == "number"
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +70,8 @@ class HttpBackend:
         It also refuses a param that some call could not send.
         """
         checked = self._params.check(params)
-        values = Values("/ref", checked, "job", ("ref",))
+        keep = dict.fromkeys(self._recipe.keeps, "/kept")
+        values = Values("/ref", checked, "job", ("ref",), keep)
         try:
             for call in self._recipe.calls.values():
                 call.fill(values)
@@ -75,8 +79,8 @@ class HttpBackend:
             raise ParamsError(str(error)) from error
         return checked
 
-    async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
-        """Start a job and return its ref; the job's id is the Idempotency-Key."""
+    async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
+        """Start a job; its id is the Idempotency-Key."""
         return await self._starter.start(job_id, params)
 
     async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
@@ -84,7 +88,7 @@ class HttpBackend:
         if self._recipe.bulk:
             return await ask_in_halves(partial(self._bulk, self._recipe.bulk), jobs)
         try:
-            return [await self._report(jobs[0])]
+            return [await self._asker.report(jobs[0], self._values(jobs[0]))]
         except BackendError as error:
             return [error]
 
@@ -93,12 +97,22 @@ class HttpBackend:
 
         A permanent BackendError is a refusal.
         """
-        call = self._action_calls.get(action)
-        if call is None:  # its recipe has lost it since
+        table = self._action_calls.get(action)
+        values = self._values(job)
+        calls = [
+            call
+            for call in (table.each.values() if table else ())
+            if not isinstance(call, NamedCall) or call.is_due(values.keep)
+        ]
+        if not calls:  # its recipe has lost it since, or it cannot be named yet
             raise BackendError(
-                "refused", f"{self.title} cannot do this.", permanent=True
+                "refused", f"{self.title} cannot do this.", permanent=table is None
             )
-        answer = await self._client.ask(call, self._values(job))
+        for call in calls:
+            await self._send(action, call, values)
+
+    async def _send(self, action: Action, call: Every, values: Values) -> None:
+        answer = await self._client.ask(call, values)
         if action is Action.CANCEL and answer.status in _ALREADY_OVER:
             return
         if refusal := self._reader.refused_by(answer, call):
@@ -117,15 +131,6 @@ class HttpBackend:
         """Close every connection to it."""
         await self._client.close()
 
-    async def _report(self, job: Handle) -> Report:
-        call = self._recipe.status
-        if self._is_plain:
-            answer = await self._client.ask_plainly(call.request, job.ref)
-        else:
-            answer = await self._client.ask(call, self._values(job))
-        report = self._reader.answered(answer, job)
-        return _paced(report, answer) if "Retry-After" in answer.headers else report
-
     async def _bulk(
         self, rule: BulkCall, jobs: Sequence[Handle]
     ) -> list[Report | BackendError]:
@@ -136,18 +141,21 @@ class HttpBackend:
         said = document(answer, is_bulk=True)
         if refusal := self._reader.refused(said, rule, permanent=False):
             raise refusal
-        items = rule.items.find(said)
-        if not isinstance(items, list):
+        items = _pairs(rule, rule.items.find(said))
+        if items is None:
             raise not_understood(self.title)
-        by_ref = {str(rule.ref.find(item)): item for item in items}
+        by_ref = dict(items)
         may_be_deep = brackets(answer.body) - len(items) > MAX_NESTING
         reports = [
-            self._one_of_many(by_ref.get(job.ref), job, may_be_deep) for job in jobs
+            await self._with_result(
+                self._one_of_many(by_ref.get(job.ref), job, may_be_deep), job
+            )
+            for job in jobs
         ]
         if "Retry-After" not in answer.headers:
             return reports
         return [
-            _paced(each, answer) if isinstance(each, Report) else each
+            paced(each, answer) if isinstance(each, Report) else each
             for each in reports
         ]
 
@@ -165,13 +173,37 @@ class HttpBackend:
         except Exception as error:
             return not_understood(self.title, error)
 
+    async def _with_result(
+        self, report: Report | BackendError, job: Handle
+    ) -> Report | BackendError:
+        is_due = isinstance(report, Report) and report.status is Status.SUCCEEDED
+        if not (is_due and self._recipe.result.call):
+            return report
+        assert isinstance(report, Report)
+        try:
+            return await self._asker.with_result(report, self._values(job))
+        except BackendError as error:
+            return error
+
     def _values(self, job: Handle) -> Values:
-        return Values(self._typed(job.ref), job.params, job.job_id)
+        return Values(self._typed(job.ref), job.params, job.job_id, keep=job.kept)
 
     def _typed(self, ref: str) -> str | int:
         return int(ref) if self._has_numbers and ref.isdecimal() else ref
 
 
-def _paced(report: Report, answer: HttpAnswer) -> Report:
-    """Also a success may say how long to wait for the next question."""
-    return replace(report, retry_after_s=retry_after(answer.headers["Retry-After"]))
+def _idle_interval_ms(recipe: Recipe, idle_ms: int, poll_ms: int) -> int:
+    """A job is asked for twice in the time for which its service remembers it."""
+    wanted_ms = recipe.idle_interval_ms or idle_ms
+    if recipe.remembers_s:
+        wanted_ms = min(wanted_ms, int(recipe.remembers_s * 500))
+    return max(wanted_ms, poll_ms)
+
+
+def _pairs(rule: BulkCall, items: Any) -> list[tuple[str, Any]] | None:
+    """The items of a bulk answer by their jobs' names; None if it has none."""
+    if rule.ref is None:
+        return list(items.items()) if isinstance(items, dict) else None
+    if not isinstance(items, list):
+        return None
+    return [(str(rule.ref.find(item)), item) for item in items]

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.limits import MAX_REF_CHARACTERS
+from actors.recipes.calls import Call
 from actors.recipes.format import Recipe
+from actors.recipes.tables import Find, Reference
 from actors.recipes.template import Values
+from actors.report import NOTHING
 
-from . import BackendError
+from . import BackendError, Started
 from .answers import Reader, start_unknown
 from .client import Client, HttpAnswer
 from .documents import document
+from .facts import with_facts
 from .failures import LostAnswerError
+from .sources import Keeper, find as source
 
 _NOT_BEGUN = (408, 425, 429, 503)  # the service says that it has not begun
 
@@ -25,69 +30,110 @@ class Starter:
     may be running is permanent, and is called `start_unknown`.
     """
 
-    def __init__(self, recipe: Recipe, client: Client, reader: Reader) -> None:
+    def __init__(
+        self, recipe: Recipe, client: Client, reader: Reader, keeper: Keeper
+    ) -> None:
         self._recipe = recipe
         self._call = recipe.start
         self._client = client
         self._reader = reader
-        self._is_once = recipe.start.repeat == "never"
+        self._keeper = keeper
+        self._has_addresses = "ref" in recipe.addresses
+        self._is_once = recipe.start.is_once
 
-    async def start(self, job_id: str, params: Mapping[str, Any]) -> str:
-        """Start a job and return its ref; raises BackendError."""
+    async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
+        """Start a job, unless it is found to be there; raises BackendError."""
         values = Values(params=params, job=job_id)
-        rule = self._recipe.start.ref
+        if (find := self._call.find) and (found := await self._found(find, values)):
+            return await self._go_on(values, found)
+        rule = self._call.ref
         ours = self._checked(rule.value.fill(values), values) if rule.value else None
+        answer = await self._sent(self._call, values)
+        said = self._said(answer) if rule.where or self._call.keep else None
+        kept = self._keeper.kept(self._call, values, answer, said)
+        ref = ours or self._checked(self._named(rule, answer, said), values, kept)
+        return await self._go_on(values, Started(ref, kept))
+
+    async def _found(self, find: Find, values: Values) -> Started | None:
+        """The job with our mark, if an earlier start has begun it."""
+        answer = await self._client.ask(find, values)
+        if not find.accepts(answer.status):
+            raise self._reader.refusal(answer, find, permanent=False)
+        said = with_facts(answer)
+        ref = source(find.ref, answer, said)
+        if ref is None:
+            return None
+        kept = self._keeper.kept(find, values, answer, said)
+        return Started(self._checked(ref, values, kept), kept)
+
+    async def _go_on(self, values: Values, begun: Started) -> Started:
+        """Send the second call of a start, if there is one."""
+        then = self._call.then
+        if then is None:
+            return begun
+        values = values._replace(ref=begun.ref, keep=begun.kept)
+        answer = await self._sent(then, values)
+        said = self._said(answer) if then.ref or then.keep else None
+        kept = {**begun.kept, **self._keeper.kept(then, values, answer, said)}
+        if then.ref is None:
+            return Started(begun.ref, kept)
+        return Started(
+            self._checked(source(then.ref, answer, said), values, kept), kept
+        )
+
+    async def _sent(self, call: Call, values: Values) -> HttpAnswer:
         try:
-            answer = await self._client.start(self._call, values, is_once=self._is_once)
+            answer = await self._client.start(call, values, is_once=self._is_once)
         except LostAnswerError as error:
             if self._is_once:
                 raise start_unknown(self._recipe.title) from error
             raise
-        self._check(answer)
-        return ours or self._checked(self._named(answer), values)
+        self._check(answer, call)
+        return answer
 
-    def _check(self, answer: HttpAnswer) -> None:
+    def _said(self, answer: HttpAnswer) -> Any:
+        try:
+            return document(answer)
+        except BackendError as error:  # it has begun, so it is not asked for again
+            raise start_unknown(self._recipe.title) from error
+
+    def _check(self, answer: HttpAnswer, call: Call) -> None:
         """Raise BackendError unless the answer says that the job was started."""
-        if refusal := self._reader.refused_by(answer, self._call):
+        if refusal := self._reader.refused_by(answer, call):
             raise refusal
         status = answer.status
-        if self._call.accepts(status):
+        if call.accepts(status):
             return
         if self._is_once and status >= 500 and status not in _NOT_BEGUN:
             raise start_unknown(self._recipe.title)
-        raise self._reader.refusal(answer, self._call, permanent=status < 500)
+        raise self._reader.refusal(answer, call, permanent=status < 500)
 
-    def _checked(self, ref: Any, values: Values) -> str:
+    def _checked(
+        self, ref: Any, values: Values, kept: Mapping[str, Any] = NOTHING
+    ) -> str:
         """Return the name of the job as we keep it; raises BackendError."""
         if isinstance(ref, bool) or not isinstance(ref, str | int) or ref == "":
             raise self._reader.no_ref()
         name = str(ref)
         if self._recipe.start.ref.type == "number" and not name.isdecimal():
             raise self._reader.no_ref()
-        if self._recipe.refs_are_addresses:
+        if self._has_addresses:
             name = self._client.own_path(self._call, values, name)
-        if len(name) > MAX_REF_CHARACTERS or not self._can_be_sent(name, values):
+        if len(name) > MAX_REF_CHARACTERS or not self._can_be_sent(name, values, kept):
             raise self._reader.no_ref()
         return name
 
-    def _named(self, answer: HttpAnswer) -> Any:
+    def _named(self, rule: Reference, answer: HttpAnswer, said: Any) -> Any:
         """The backend's own name for the job that it has just begun."""
-        rule = self._recipe.start.ref
-        if rule.header:
-            return answer.headers.get(rule.header)
-        where = rule.body or rule.link
-        assert where  # the recipe has one of them
-        try:
-            return where.find(document(answer))
-        except BackendError as error:  # it has begun, so it is not asked for again
-            raise start_unknown(self._recipe.title) from error
+        return None if rule.value else source(rule, answer, said)
 
-    def _can_be_sent(self, ref: str, values: Values) -> bool:
+    def _can_be_sent(self, ref: str, values: Values, kept: Mapping[str, Any]) -> bool:
         """True if each call can name the job so; a bad name would hurt its batch."""
-        named = values._replace(ref=ref, refs=(ref,))
+        named = values._replace(ref=ref, refs=(ref,), keep=kept)
         try:
             for call in self._recipe.calls.values():
-                call.fill(named)
+                if call.names <= kept.keys():
+                    call.fill(named)
         except ValueError:  # unfit, or a header's bytes that are not UTF-8
             return False
         return True

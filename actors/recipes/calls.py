@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET
 
 from .expression import Expression
+from .multipart import as_multipart
 from .parts import Body, Fields, Headers, RequestLine
 from .template import Placeholder, Shape, Text, Values
 
 JSON_TYPE = "application/json"
 
 HttpStatus = Annotated[int, msgspec.Meta(ge=100, le=599)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class Part(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -39,6 +39,27 @@ class Refused(Part, frozen=True, kw_only=True):
     says: Expression | None = None
 
 
+class Source(Part, frozen=True, kw_only=True):
+    """Where an answer has a value: in its body, in a header, or an address in it."""
+
+    body: Expression | None = None
+    header: str | None = None
+    link: Expression | None = None
+
+    def __post_init__(self) -> None:
+        if self._given != 1:
+            raise ValueError("needs one of `body`, `header` and `link`")
+
+    @property
+    def where(self) -> Expression | None:
+        """Where the body has the value; None if a header has it."""
+        return self.body or self.link
+
+    @property
+    def _given(self) -> int:
+        return sum(each is not None for each in (self.body, self.header, self.link))
+
+
 class Every(Part, frozen=True, kw_only=True):
     """The keys that each call may have; those of `[every]` are in all calls."""
 
@@ -47,24 +68,29 @@ class Every(Part, frozen=True, kw_only=True):
     headers: Headers | None = None
     json: Shape | None = None
     form: Fields | None = None
+    multipart: Fields | None = None
     text: Body | None = None
     accept: tuple[HttpStatus, ...] = ()
     refused: Refused = Refused()
 
     def __post_init__(self) -> None:
-        if self._bodies > 1:
-            raise ValueError("needs one of `json`, `form` and `text`")
+        if len(self._bodies) > 1:
+            raise ValueError("needs one of `json`, `form`, `multipart` and `text`")
 
     @property
     def texts(self) -> list[Text]:
         """Every text of the call that may have placeholders."""
-        parts = (self.request, self.query, self.headers)
-        bodies = (self.json, self.form, self.text)
-        return [text for part in (*parts, *bodies) if part for text in part.texts]
+        parts = (self.request, self.query, self.headers, *self._bodies)
+        return [text for part in parts if part for text in part.texts]
 
     @property
     def placeholders(self) -> list[Placeholder]:
         return [each for text in self.texts for each in text.placeholders]
+
+    @property
+    def names(self) -> set[str]:
+        """The kept values that the call needs."""
+        return {each.name for each in self.placeholders if each.root == "keep"}
 
     def accepts(self, status: int) -> bool:
         """True if the HTTP status of an answer is a success."""
@@ -92,84 +118,67 @@ class Every(Part, frozen=True, kw_only=True):
         if self.form is not None:
             pairs = self.form.fill(values)
             return "application/x-www-form-urlencoded", urlencode(pairs).encode()
+        if self.multipart is not None:
+            return as_multipart(self.multipart.fill(values))
         if self.text is not None:
             return "text/plain; charset=utf-8", self.text.fill(values).encode()
         return "", None
 
     @property
-    def _bodies(self) -> int:
-        return sum(body is not None for body in (self.json, self.form, self.text))
+    def _bodies(self) -> list[Shape | Fields | Body]:
+        bodies = (self.json, self.form, self.multipart, self.text)
+        return [body for body in bodies if body is not None]
 
 
 class Call(Every, frozen=True, kw_only=True):
-    """One call to the service."""
+    """One call to the service. `keep` says which values of its answer we remember."""
 
     request: RequestLine
+    keep: dict[str, Source] = msgspec.field(default_factory=dict)
 
-    @property
-    def is_plain(self) -> bool:
-        """True if only the ref is put into its path, as in nearly every poll."""
-        return (
-            self.request.needs_only_ref
-            and self.query is None
-            and self.headers is None
-            and self._bodies == 0
+
+class NamedCall(Call, frozen=True, kw_only=True):
+    """One of several calls, which are sent at once.
+
+    It is left out while a kept value that it needs is not known, and as soon as one
+    that `unless` names is known. If it is `optional`, its failure hurts nothing.
+    """
+
+    unless: tuple[str, ...] = ()
+    optional: bool = False
+
+    def is_due(self, kept: Mapping[str, object]) -> bool:
+        """True if the call belongs to those that are sent now."""
+        return self.names <= kept.keys() and not any(
+            map(kept.__contains__, self.unless)
         )
 
 
-class Reference(Part, frozen=True, kw_only=True):
-    """Where a start's answer gives the backend's own name for the job.
+class Calls(Every, frozen=True, kw_only=True):
+    """A table that is one call, or has several in `calls`."""
 
-    `value` is a name that we choose. `type` is the type of `{ref}` in JSON.
-    """
-
-    body: Expression | None = None
-    header: str | None = None
-    link: Expression | None = None
-    value: Body | None = None
-    type: Literal["text", "number"] = "text"
+    keep: dict[str, Source] = msgspec.field(default_factory=dict)
+    calls: dict[str, NamedCall] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given = (self.body, self.header, self.link, self.value)
-        if sum(each is not None for each in given) != 1:
-            raise ValueError("needs one of `body`, `header`, `link` and `value`")
+        super().__post_init__()
+        if (self.request is None) == (not self.calls):
+            raise ValueError("needs one of `request` and `calls`")
+        if self.calls and (self.keep or self.query or self.headers or self._bodies):
+            raise ValueError("has `calls`, so each of them has its own keys")
 
+    @property
+    def each(self) -> dict[str, Every]:
+        """The calls by name; a single one has none."""
+        return {**self.calls} or {"": self}
 
-class Start(Call, frozen=True, kw_only=True):
-    """The call that starts a job. `repeat` says if a lost start may be sent again."""
-
-    ref: Reference
-    repeat: Literal["never", "safe"] = "never"
-
-    def _body(self, values: Values) -> tuple[str, bytes | None]:
-        """Without a body, and if it names no param, it sends all params as JSON."""
-        names_params = any(each.root == "params" for each in self.placeholders)
-        if self._bodies or names_params or self.request.method == "GET":
-            return super()._body(values)
-        return JSON_TYPE, msgspec.json.encode(values.params)
-
-
-class Absent(Part, frozen=True, kw_only=True):
-    """How an answer says that the service does not know the job, and its meaning.
-
-    So soon after the start (`within_s`) the job is not there yet.
-    """
-
-    statuses: tuple[HttpStatus, ...] | None = None
-    when: Expression | None = None
-    within_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 0
-    means: Literal["failed", "succeeded", "cancelled"] = "failed"
-
-
-class BulkCall(Call, frozen=True, kw_only=True):
-    """One call for many jobs: `{refs}` is their ids, with commas, or a list in JSON."""
-
-    items: Expression
-    ref: Expression
-    batch_size: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 100
-
-
-class CancelCall(Call, frozen=True, kw_only=True):
-    """The call that stops a job. An end that is in `claims` was then the stop."""
-
-    claims: tuple[Literal["succeeded", "failed"], ...] = ()
+    @property
+    def is_plain(self) -> bool:
+        """True if only the ref is put into a path, as in nearly every poll."""
+        return (
+            self.request is not None
+            and self.request.needs_only_ref
+            and self.query is None
+            and self.headers is None
+            and not self._bodies
+        )

@@ -14,12 +14,15 @@ from actors.status import Status
 from .calls import Every
 from .fences import check_fences
 from .format import Recipe, params_schema
+from .names import check_names
 from .states import ELSE, repeated
 from .template import PLACEHOLDER, Placeholder, nearest
 
-_JOB = {"params", "ref", "ref/", "job", "null"}
-_KNOWN_IN = {"start": {"params", "job", "null"}, "bulk": {"refs", "null"}}
-_NAMES_A_JOB = {"ref", "ref/", "refs", "job"}
+_JOB = {"params", "ref", "ref/", "job", "keep", "null"}
+_BEFORE = {"params", "job", "null"}
+_KNOWN_IN = {"start": _BEFORE, "start.find": _BEFORE, "bulk": {"refs", "null"}}
+_NAMES_A_JOB = {"ref", "ref/", "refs", "job", "keep"}
+_NEED_NO_NAME = ("start", "start.find", "bulk")
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -30,6 +33,7 @@ def checked(recipe: Recipe) -> Recipe:
     for name, call in recipe.calls.items():
         _check_placeholders(recipe, name, call)
     _check_ref(recipe)
+    check_names(recipe)
     if recipe.pause or recipe.resume:
         _check_pause(recipe)
     schema = params_schema(recipe)
@@ -95,10 +99,9 @@ def _check_placeholders(recipe: Recipe, name: str, call: Every) -> None:
     for each in [*in_path, *(call.text.text.placeholders if call.text else [])]:
         if each.root == "params":
             _check_is_always_there(recipe, each, f"$.{name}")
-    if name != "start" and not recipe.start.ref.value:
-        wanted = "{refs}" if name == "bulk" else "{ref}"
-        if not any(each.root in _NAMES_A_JOB for each in found):
-            raise ValueError(f"needs {wanted} in its path or body - at `$.{name}`")
+    names_a_job = any(each.root in _NAMES_A_JOB for each in found)
+    if not (names_a_job or name in _NEED_NO_NAME or recipe.start.ref.value):
+        raise ValueError(f"needs {{ref}} in its path or body - at `$.{name}`")
 
 
 def _check_param(recipe: Recipe, name: str, where: str) -> None:
@@ -137,7 +140,8 @@ def _check_ref(recipe: Recipe) -> None:
             raise ValueError(f"{each} is not known yet - at `$.start.ref.value`")
         if each.root == "params":
             _check_is_always_there(recipe, each, "$.start.ref.value")
-    if ref.link and not recipe.status.request.takes_address:
+    lines = [call.request for call in recipe.calls.values() if call.request]
+    if ref.link and not any(each.takes_address for each in lines):
         raise ValueError("needs a path that begins with {ref} - at `$.status.request`")
 
 

@@ -24,7 +24,7 @@ class Expression:
     """A compiled JMESPath expression (https://jmespath.org/specification.html).
 
     A plain path such as `job.state`, which is nearly every one and is read for every
-    poll, is followed without the interpreter.
+    poll, is followed without the interpreter; `keys` has its parts.
     """
 
     def __init__(self, text: str) -> None:
@@ -34,7 +34,7 @@ class Expression:
         except JMESPathError as error:
             raise ValueError(f"{text!r} is not a JMESPath expression") from error
         self.text = text
-        keys = _plain_path(compiled.parsed)
+        self.keys = keys = _plain_path(compiled.parsed)
         if keys is None:
             _check(compiled.parsed, text)
         self.find: Callable[[Any], Any] = (

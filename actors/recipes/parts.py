@@ -13,7 +13,11 @@ from msgspec import UNSET
 
 from .template import Placeholder, Shape, Text, Values, written
 
-_REQUEST = re.compile(r"(GET|POST|PUT|PATCH|DELETE) ((?:/|\{ref\})\S*)")
+# A path begins with a slash, unless it begins with an address.
+_REQUEST = re.compile(
+    r"(GET|POST|PUT|PATCH|DELETE) "
+    r"(?P<address>\{(?:ref|keep\.[\w-]+)\})?(?P<rest>(?(address)|/)\S*)"
+)
 _NAME_OF_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STEP = re.compile(r"[/\\]")
 
@@ -29,7 +33,7 @@ class UnfitError(ValueError):
 class RequestLine:
     """`GET /things/{ref}`: a method and a path with places to fill in.
 
-    A path that begins with `{ref}` begins with the address that the ref is.
+    A path may begin with an address: with `{ref}`, or with a kept value.
     """
 
     def __init__(self, text: str) -> None:
@@ -38,40 +42,41 @@ class RequestLine:
             raise ValueError(
                 f"{text!r} must be a method and a path, such as GET /things/{{ref}}"
             )
-        self.method, self.path = match.groups()
-        self.takes_address = self.path.startswith("{ref}")
-        path, mark, query = self.path.removeprefix(self._address).partition("?")
+        self.method = match[1]
+        self._address = Text(match["address"] or "")
+        path, mark, query = match["rest"].partition("?")
         self._path, self._query = Text(path), Text(mark + query)
         if any(brace in part for part in self._path.constants for brace in "{}"):
-            raise ValueError(f"{self.path!r} has a brace that is no placeholder's")
+            raise ValueError(f"{path!r} has a brace that is no placeholder's")
         self.needs_only_ref = all(
             each.root == "ref" and not each.how for each in self.placeholders
         )
 
     @property
     def texts(self) -> list[Text]:
-        return [Text(self._address), self._path, self._query]
+        return [self._address, self._path, self._query]
 
     @property
     def placeholders(self) -> list[Placeholder]:
         return [each for text in self.texts for each in text.placeholders]
 
-    def fill(self, values: Values) -> str:
-        """Return the path, escaped; raises UnfitError."""
-        path = self._path.fill(values, _in_path)
-        query = self._query.fill(values, _escaped)
-        if path is UNSET or query is UNSET:  # the loader sees to it
-            raise UnfitError(Placeholder("params"), "is missing in the path")
-        if not self.takes_address:
-            return f"{path}{query}"
-        address = str(values.ref)
-        if not address.startswith("/"):  # it would be a part of the host's name
-            raise UnfitError(Placeholder("ref"), "is not an address")
-        return f"{address}{path}{query}"
+    @property
+    def takes_address(self) -> bool:
+        return self.address is not None
 
     @property
-    def _address(self) -> str:
-        return "{ref}" if self.takes_address else ""
+    def address(self) -> Placeholder | None:
+        """The placeholder of the address that the path begins with."""
+        return next(iter(self._address.placeholders), None)
+
+    def fill(self, values: Values) -> str:
+        """Return the path, escaped; raises UnfitError."""
+        address = self._address.fill(values, _as_address)
+        path = self._path.fill(values, _in_path)
+        query = self._query.fill(values, _escaped)
+        if UNSET in (address, path, query):  # the loader sees to it
+            raise UnfitError(Placeholder("params"), "is missing in the path")
+        return f"{address}{path}{query}"
 
 
 class Fields:
@@ -146,6 +151,13 @@ class Body:
 def quoted(text: str) -> str:
     """Return a text as one part of a path, or as one value of a query."""
     return quote(text, safe="")
+
+
+def _as_address(placeholder: Placeholder, value: Any) -> str:
+    address = str(value)
+    if not address.startswith("/"):  # it would be a part of the host's name
+        raise UnfitError(placeholder, "is not an address")
+    return address
 
 
 def _in_path(placeholder: Placeholder, value: Any) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from actors.requests import Action
 
+from .template import ROOTS
+
 _CALLS = ("start", "status", "bulk", *Action, "result")
-_BODIES = ("json", "form", "text")
+_BODIES = ("json", "form", "multipart", "text")
+# Calls inside the table of another call.
+_INNER = {"start": ("find", "then"), "result": ("call",)}
+_KEPT = re.compile(r"\{([\w-]+)((?:!\w+)?)\}")
 
 
 def prepared(document: dict[str, Any]) -> dict[str, Any]:
@@ -18,12 +24,13 @@ def prepared(document: dict[str, Any]) -> dict[str, Any]:
         return document
     common = {"refused": document.get("refused", {}), **every}
     calls = {
-        name: _in_full(merged(common, call))
+        name: _with_common(common, name, call)
         for name in _CALLS
-        if isinstance(call := document.get(name), dict) and _is_call(name, call)
+        if isinstance(call := document.get(name), dict)
     }
+    names = frozenset(_kept_names(calls))
     # A mistake in `[every]` is found there, and not in each of the calls.
-    return {"every": every, **document, **calls}
+    return {"every": every, **document, **_renamed(calls, names)}
 
 
 def merged(base: Mapping[str, Any], call: dict[str, Any]) -> dict[str, Any]:
@@ -43,12 +50,59 @@ def _merged(base: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     return {**base, **both}
 
 
-def _is_call(name: str, call: Mapping[str, Any]) -> bool:
-    """A result without a request is values out of the last answer."""
-    return name != "result" or "request" in call
+def _with_common(
+    common: Mapping[str, Any], name: str, table: dict[str, Any]
+) -> dict[str, Any]:
+    """Put `common` into a table that is a call, and into each call in the table."""
+    inner: dict[str, Any] = {
+        key: _with_common(common, key, call)
+        for key in _INNER.get(name, ())
+        if isinstance(call := table.get(key), dict)
+    }
+    if isinstance(calls := table.get("calls"), dict):
+        inner["calls"] = {
+            key: _in_full(merged(common, call)) if isinstance(call, dict) else call
+            for key, call in calls.items()
+        }
+    table = {**table, **inner}
+    is_call = "calls" not in table and (name != "result" or "request" in table)
+    return _in_full(merged(common, table) if is_call else table)
 
 
 def _in_full(call: dict[str, Any]) -> dict[str, Any]:
     """`ref = "id"` is short for `ref = { body = "id" }`; a bulk's ref is not."""
-    is_short = "items" not in call and isinstance(call.get("ref"), str)
-    return {**call, "ref": {"body": call["ref"]}} if is_short else call
+    short: dict[str, Any] = {
+        key: {"body": call[key]}
+        for key in ("ref", "next")
+        if "items" not in call and isinstance(call.get(key), str)
+    }
+    if isinstance(keep := call.get("keep"), dict):
+        short["keep"] = {
+            name: {"body": where} if isinstance(where, str) else where
+            for name, where in keep.items()
+        }
+    if isinstance(call.get("unless"), str):
+        short["unless"] = [call["unless"]]
+    return {**call, **short}
+
+
+def _kept_names(value: Any) -> Iterator[str]:
+    """The names below every `keep`, but those that stand for something already."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key == "keep" and isinstance(each, dict):
+                yield from (name for name in each if name not in ROOTS)
+            yield from _kept_names(each)
+
+
+def _renamed(value: Any, names: frozenset[str]) -> Any:
+    """`{number}` is short for `{keep.number}` if there is a kept value of this name."""
+    if isinstance(value, dict):
+        return {key: _renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_renamed(each, names) for each in value]
+    if not isinstance(value, str) or not names:
+        return value
+    return _KEPT.sub(
+        lambda m: f"{{keep.{m[1]}{m[2]}}}" if m[1] in names else m[0], value
+    )

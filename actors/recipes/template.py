@@ -1,4 +1,4 @@
-"""Placeholders in the texts of a call: `{params.NAME}`, `{ref}`, `{refs}`, `{job}`.
+"""Placeholders in the texts of a call, such as `{params.NAME}`, `{ref}` and `{job}`.
 
 A recipe is taken apart once, when it is loaded. A value that is put in can then change
 nothing but its own place: it is never read again for placeholders.
@@ -16,12 +16,15 @@ import msgspec
 from msgspec import UNSET
 
 PLACEHOLDER = re.compile(
-    r"\{(?:(?P<root>ref/|refs?|job|null)|params\.(?P<name>[\w-]+))"
+    r"\{(?:(?P<root>ref/|refs?|job|null)|(?P<table>params|keep)\.(?P<name>[\w-]+))"
     r"(?:!(?P<how>json|csv|text))?\}"
 )
 _LOOKS_ALIKE = re.compile(r"\{([A-Za-z_]+)[.!/\w-]*\}")
-_ALL = "{params.NAME}, {ref}, {ref/}, {refs}, {job}, {null}, and !json, !csv, !text"
-_ROOTS = ("params", "ref", "refs", "job", "null")
+_ALL = (
+    "{params.NAME}, {keep.NAME}, {ref}, {ref/}, {refs}, {job}, {null}, "
+    "and !json, !csv, !text"
+)
+ROOTS = ("params", "keep", "ref", "refs", "job", "null")
 
 
 class Values(NamedTuple):
@@ -31,6 +34,7 @@ class Values(NamedTuple):
     params: Mapping[str, Any] = MappingProxyType({})
     job: str = ""
     refs: Sequence[str | int] = ()
+    keep: Mapping[str, Any] = MappingProxyType({})
 
 
 class Placeholder(NamedTuple):
@@ -44,7 +48,7 @@ class Placeholder(NamedTuple):
         return f"{{{self.root}{'.' if self.name else ''}{self.name}}}"
 
     def value(self, values: Values) -> Any:
-        """Return the value with its type; UNSET if it is a param that was not given."""
+        """Return the value with its type; UNSET if it is not known."""
         value = self._given(values)
         if not self.how or value is UNSET:
             return value
@@ -53,8 +57,9 @@ class Placeholder(NamedTuple):
         return as_json(value) if self.how == "json" else written(value)
 
     def _given(self, values: Values) -> Any:
-        if self.root == "params":
-            return values.params.get(self.name, UNSET)
+        if self.name:
+            table = values.params if self.root == "params" else values.keep
+            return table.get(self.name, UNSET)
         if self.root == "null":
             return None
         return getattr(values, self.root.rstrip("/"))
@@ -135,8 +140,8 @@ def _parts(text: str) -> Iterator[str | Placeholder]:
     for match in PLACEHOLDER.finditer(text):
         if match.start() > end:
             yield text[end : match.start()]
-        root, name, how = match.group("root", "name", "how")
-        yield Placeholder(root or "params", name or "", how or "")
+        root, table, name, how = match.group("root", "table", "name", "how")
+        yield Placeholder(root or table, name or "", how or "")
         end = match.end()
     if end < len(text):
         yield text[end:]
@@ -144,9 +149,9 @@ def _parts(text: str) -> Iterator[str | Placeholder]:
 
 def _check_slips(text: str) -> None:
     for match in _LOOKS_ALIKE.finditer(text):
-        if match[1] in _ROOTS:
+        if match[1] in ROOTS:
             raise ValueError(f"{match[0]} is not a placeholder; there are {_ALL}")
-        if hint := nearest(match[1], _ROOTS):
+        if hint := nearest(match[1], ROOTS):
             raise ValueError(f"{match[0]} is not a placeholder{hint}")
 
 

@@ -26,14 +26,14 @@ class KeyReusedError(Exception):
     """An Idempotency-Key came again with another start."""
 
 
-class BackendState(msgspec.Struct, frozen=True, kw_only=True):
+class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The backend's side of a job, as far as we know it; viewers do not see it.
 
     `ref` is the backend's name for the job. `failures` counts calls that failed in a
     row, `heard_ms` is when a call last succeeded, `silent_since_ms` when the first
     call failed since then. `sent_ms` is set while a start that
     may be sent only once is under way. `unknown_since_ms` is set while no recipe is
-    there for the job's backend.
+    there for the job's backend. `kept` are values of its answers that the recipe keeps.
     """
 
     ref: str | None = None
@@ -42,6 +42,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True):
     silent_since_ms: int = 0
     sent_ms: int = 0
     unknown_since_ms: int = 0
+    kept: dict[str, Any] = {}
 
 
 class Beat(NamedTuple):

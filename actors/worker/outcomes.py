@@ -103,7 +103,7 @@ class Outcomes:
         """The job goes on; the request is sent again, after a pause that grows."""
         now = now_ms()
         failures = lease.backend_state.failures + 1
-        state = replace(_heard_at(now, lease), failures=failures)
+        state = replace(_heard_at(now, lease, report), failures=failures)
         waits = backoff_ms(backend, failures, error)
         self._write(lease, lambda job: job.heard(report, now), state, *waits)
 
@@ -121,7 +121,7 @@ class Outcomes:
         self._write(
             lease,
             lambda job: job.heard(report, now),
-            _heard_at(now, lease),
+            _heard_at(now, lease, report),
             *interval_ms(backend, report),
         )
 
@@ -139,7 +139,7 @@ class Outcomes:
             lambda job: job.refused(request, error.message, backend.can).heard(
                 report, now
             ),
-            _heard_at(now, lease),
+            _heard_at(now, lease, report),
         )
 
     def _missed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
@@ -176,8 +176,13 @@ class Outcomes:
         )
 
 
-def _heard_at(now: int, lease: Lease) -> BackendState:
-    return replace(lease.backend_state, failures=0, heard_ms=now, silent_since_ms=0)
+def _heard_at(now: int, lease: Lease, report: Report) -> BackendState:
+    before = lease.backend_state
+    state = replace(before, failures=0, heard_ms=now, silent_since_ms=0)
+    if report.ref is None and not report.kept:  # as nearly always
+        return state
+    kept = {**before.kept, **report.kept}
+    return replace(state, ref=report.ref or before.ref, kept=kept)
 
 
 def _handle(lease: Lease) -> Handle:
@@ -188,7 +193,8 @@ def _handle(lease: Lease) -> Handle:
         and request.action is Action.CANCEL
         and request.state is RequestState.SENT
     )
-    return Handle(ref, lease.job_id, job.params, job.started_at, is_stopped)
+    kept = lease.backend_state.kept
+    return Handle(ref, lease.job_id, job.params, job.started_at, is_stopped, kept)
 
 
 def _with_address(answer: Report | BackendError, job_id: str) -> Report | BackendError:

@@ -70,12 +70,12 @@ class Starts:
 
     async def _send(self, backend: Backend, lease: Lease) -> None:
         try:
-            ref = await backend.start(lease.job_id, lease.job.params)
+            started = await backend.start(lease.job_id, lease.job.params)
         except BackendError as error:
             self.failed(backend, lease, error)
             return
         now = now_ms()
-        state = BackendState(ref=ref, heard_ms=now)
+        state = BackendState(ref=started.ref, heard_ms=now, kept=dict(started.kept))
         self._write(lease, lambda job: job.started(now), state)
 
     async def _has_noted(self, lease: Lease) -> bool:

@@ -17,7 +17,7 @@ from dramatiq import Broker, Message, Middleware, Worker
 from dramatiq.brokers.stub import StubBroker
 
 from actors import Action, Settings, submit
-from actors.backends import BackendError, Handle, Report, ResultFile
+from actors.backends import BackendError, Handle, Report, ResultFile, Started
 from actors.broker import PunctualBroker
 from actors.clock import now_ms, timestamp
 from actors.job import Job
@@ -80,11 +80,11 @@ class Oven:
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return dict(params)
 
-    async def start(self, job: str, params: Mapping[str, Any]) -> str:
+    async def start(self, job: str, params: Mapping[str, Any]) -> Started:
         self.started.append(job)
         await self.hang(job)
         raise_next(self.start_errors)
-        return job
+        return Started(job)
 
     async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
         refs = [job.ref for job in jobs]

@@ -1,0 +1,61 @@
+"""Checks of names in a recipe: those of kept values, and those of several calls."""
+
+from __future__ import annotations
+
+import re
+
+from actors.limits import MAX_KEPT
+
+from .format import Recipe
+from .template import nearest
+
+_NAME = re.compile(r"[A-Za-z_][\w-]*")
+
+
+def check_names(recipe: Recipe) -> None:
+    """Raise ValueError, which names the key, for a name that leads nowhere."""
+    _check_kept(recipe)
+    _check_unless(recipe)
+    _check_calls(recipe)
+    if recipe.status.next and recipe.status.calls:
+        raise ValueError("needs `request`, not `calls` - at `$.status.next`")
+
+
+def _check_kept(recipe: Recipe) -> None:
+    kept = recipe.keeps
+    if len(kept) > MAX_KEPT:
+        raise ValueError(f"more than {MAX_KEPT} values are kept - at `$`")
+    for name in kept:
+        _check_name(name, "keep")
+    for table, call in recipe.calls.items():
+        for name in call.names - kept.keys():
+            hint = nearest(name, list(kept))
+            raise ValueError(f"no call keeps {name!r} - at `$.{table}`{hint}")
+
+
+def _check_unless(recipe: Recipe) -> None:
+    for table, call in recipe.calls.items():
+        for name in getattr(call, "unless", ()):
+            if name not in recipe.keeps:
+                hint = nearest(name, list(recipe.keeps))
+                where = f"$.{table}.unless"
+                raise ValueError(f"no call keeps {name!r} - at `{where}`{hint}")
+
+
+def _check_calls(recipe: Recipe) -> None:
+    """With several calls, each expression begins with the name of one."""
+    calls = recipe.status.calls
+    for name in calls:
+        _check_name(name, "status.calls")
+    for key, where in recipe.status.expressions.items() if calls else ():
+        if where.keys and where.text != "else" and where.keys[0] not in calls:
+            hint = nearest(where.keys[0], list(calls))
+            expected = f"must begin with the name of a call ({', '.join(calls)})"
+            raise ValueError(f"{expected} - at `$.status.{key}`{hint}")
+
+
+def _check_name(name: str, table: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} must be a name of letters and digits - at `$.{table}`"
+        )
