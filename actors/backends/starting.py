@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.limits import MAX_REF_CHARACTERS
-from actors.recipes.calls import Call
+from actors.recipes.calls import Call, Source
 from actors.recipes.format import Recipe
 from actors.recipes.tables import Find, Reference
 from actors.recipes.template import Values
@@ -49,8 +49,7 @@ class Starter:
         rule = self._call.ref
         ours = self._checked(rule.value.fill(values), values) if rule.value else None
         answer = await self._sent(self._call, values)
-        said = self._said(answer) if rule.where or self._call.keep else None
-        kept = self._keeper.kept(self._call, values, answer, said)
+        said, kept = self._read(self._call, rule, values, answer)
         ref = ours or self._checked(self._named(rule, answer, said), values, kept)
         return await self._go_on(values, Started(ref, kept))
 
@@ -73,8 +72,8 @@ class Starter:
             return begun
         values = values._replace(ref=begun.ref, keep=begun.kept)
         answer = await self._sent(then, values)
-        said = self._said(answer) if then.ref or then.keep else None
-        kept = {**begun.kept, **self._keeper.kept(then, values, answer, said)}
+        said, found = self._read(then, then.ref, values, answer)
+        kept = {**begun.kept, **found}
         if then.ref is None:
             return Started(begun.ref, kept)
         return Started(
@@ -91,10 +90,21 @@ class Starter:
         self._check(answer, call)
         return answer
 
-    def _said(self, answer: HttpAnswer) -> Any:
+    def _read(
+        self, call: Call, ref: Source | None, values: Values, answer: HttpAnswer
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return what the service has said, and what is kept of it.
+
+        The job has begun, so no error here lets the start be sent again.
+        """
+        sources = [*call.keep.values(), *([ref] if ref else [])]
         try:
-            return document(answer)
-        except BackendError as error:  # it has begun, so it is not asked for again
+            needs_body = any(each.where for each in sources)
+            said = document(answer) if needs_body else None
+            return said, self._keeper.kept(call, values, answer, said)
+        except BackendError as error:
+            if error.permanent:
+                raise
             raise start_unknown(self._recipe.title) from error
 
     def _check(self, answer: HttpAnswer, call: Call) -> None:
