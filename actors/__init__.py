@@ -5,7 +5,7 @@ from .backends import Backend, BackendError, Handle, ResultFile
 from .backends.registry import Backends
 from .broker import broker
 from .clock import now_ms, timestamp
-from .commands import NotPossibleError, attend, request, submit
+from .commands import NotPossibleError, adopt, attend, request, submit
 from .job import Job
 from .json_input import TooDeepError, parse_json
 from .libraries import rely_on, replace
@@ -38,6 +38,7 @@ __all__ = [
     "Store",
     "TooDeepError",
     "TooManyJobsError",
+    "adopt",
     "announced",
     "attend",
     "calm_garbage_collector",

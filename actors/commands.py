@@ -37,7 +37,7 @@ async def submit(
     Raises ParamsError, KeyReusedError if the key came with another start, and
     TooManyJobsError if the owner has `max_active` active jobs (0: any number).
     """
-    job = _new_job(backend, params)
+    job = _bare_job(backend, backend.check(params))
     job_id = await store.create(
         job,
         owner=owner,
@@ -48,6 +48,25 @@ async def submit(
     if job_id != job.job:
         return await _load(store, job_id, owner)
     await send_start(job_id)
+    return job
+
+
+async def adopt(
+    store: Store, backend: Backend, ref: str, *, owner: str, max_active: int = 0
+) -> Job:
+    """Watch a job that others have started at the backend; `ref` is its name there.
+
+    Raises NotPossibleError if its recipe does not allow it, ParamsError if the name
+    does not fit, and TooManyJobsError.
+    """
+    if backend.adopt_title is None:
+        raise NotPossibleError(f"Jobs of {backend.name} cannot be adopted.")
+    ref = backend.check_ref(ref)
+    job = _bare_job(backend, {}).adopted_at(now_ms())
+    await store.create(
+        job, owner=owner, max_active=max_active, lane_size=backend.lane_size, ref=ref
+    )
+    await send_start(job.job)
     return job
 
 
@@ -80,13 +99,13 @@ async def attend(store: Store, jobs: Iterable[str]) -> None:
     await send_beats(await store.attend(jobs))
 
 
-def _new_job(backend: Backend, params: Mapping[str, Any]) -> Job:
+def _bare_job(backend: Backend, params: dict[str, Any]) -> Job:
     now = timestamp(now_ms())
     return Job(
         job=secrets.token_urlsafe(16),
         backend=backend.name,
         can=backend.can,
-        params=backend.check(params),
+        params=params,
         created_at=now,
         changed_at=now,
     )

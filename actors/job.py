@@ -36,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     can: tuple[str, ...] = ()
     request: Request | None = None
     steps: tuple[Step, ...] | None = None
+    adopted: bool = False
     params: dict[str, Any] = {}
     result: dict[str, Any] | None = None
     error: Failure | None = None
@@ -57,6 +58,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             changed_at=timestamp(now_ms),
             reachable=True,
         )
+
+    def adopted_at(self, now_ms: int) -> Job:
+        """Others have started the job; we watch it from now on."""
+        return replace(self.started(now_ms), adopted=True)
 
     def heard(self, report: Report, now_ms: int) -> Job:
         """The backend has answered."""

@@ -15,6 +15,7 @@ from actors.recipes.format import Recipe
 from actors.recipes.load import load_recipe
 from actors.recipes.tables import (
     Absent,
+    Adopt,
     BulkCall,
     CancelCall,
     Result,
@@ -84,7 +85,8 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [Recipe, Start, StatusCall, Steps, Absent, BulkCall, CancelCall, Result]
+    "table",
+    [Recipe, Start, StatusCall, Steps, Absent, Adopt, BulkCall, CancelCall, Result],
 )
 def test_every_key_of_a_recipe_is_in_the_docs(table: type[msgspec.Struct]) -> None:
     """The first column of the tables has `status.done`, or `.total` beside it."""

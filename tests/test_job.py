@@ -22,7 +22,7 @@ NOON_MS = 1_767_268_800_000
 FIELDS = (
     *("job", "backend", "status", "revision", "progress", "complete", "finished"),
     *("message", "done", "total", "unit", "reachable", "can", "request", "steps"),
-    "params",
+    *("adopted", "params"),
     *("result",),
     *("error", "created_at", "started_at", "observed_at", "changed_at", "finished_at"),
 )
@@ -195,6 +195,7 @@ def test_a_new_job_waits() -> None:
         "revision": 1,
         "complete": False,
         "finished": False,
+        "adopted": False,
         "reachable": True,
         "can": ["cancel"],
         "params": {"width": 1600},

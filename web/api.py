@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from quart import Blueprint, Response, jsonify, request
 
-from actors import Action, Snapshot, Status
+from actors import Action, Job, Snapshot, Status
 
 from .http.json_input import fitted, parsed
 from .http.problems import Problem, wants_html
@@ -24,23 +24,33 @@ routes = Blueprint("api", __name__)
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of POST /jobs."""
+    """The body of POST /jobs: params to start a job, or the ref of one to adopt."""
 
     backend: str | None = None
     params: dict[str, Any] = {}
+    ref: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ref is not None and (self.params or self.backend is None):
+            raise ValueError("A ref needs a backend, and no params")
 
 
 @routes.post("/jobs")
 async def create_job() -> Response:
     order = fitted(parsed(await _json_body()), Order)
-    key = _idempotency_key()
-    job = await current_jobs().start(
-        current_visitor(), order.backend, order.params, key
-    )
+    job = await _begun(order)
     response = _answer(msgspec.json.encode(job), 202)
     response.headers["Location"] = f"/jobs/{job.job}"
     response.headers["Retry-After"] = "1"
     return response
+
+
+async def _begun(order: Order) -> Job:
+    if order.ref is not None and order.backend is not None:
+        return await current_jobs().adopt(current_visitor(), order.backend, order.ref)
+    return await current_jobs().start(
+        current_visitor(), order.backend, order.params, _idempotency_key()
+    )
 
 
 @routes.get("/jobs")

@@ -71,7 +71,8 @@ class Backend(Protocol):
 
     `batch_size` jobs are asked for in one call, `lane_size` jobs by one message. `can`
     holds the actions that it offers. `starts_once`: a start that may have been heard
-    must not be sent again.
+    must not be sent again. `adopt_title` is how people call a name of a job that others
+    have started there; None if such jobs may not be adopted.
     """
 
     name: str
@@ -85,9 +86,13 @@ class Backend(Protocol):
     idle_interval_ms: int
     give_up_after_s: int
     starts_once: bool
+    adopt_title: str | None
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError."""
+
+    def check_ref(self, ref: str) -> str:
+        """Return the name of a job to adopt; raises ParamsError if it does not fit."""
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job.

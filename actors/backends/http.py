@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -54,6 +55,7 @@ class HttpBackend:
         )
         self.starts_once = recipe.start.is_once
         self.give_up_after_s = recipe.give_up_after_s
+        self.adopt_title = recipe.adopt.title if recipe.adopt else None
         self._recipe = recipe
         self._action_calls = recipe.action_calls
         self._params = Params(self.params, whole_patterns(recipe))
@@ -78,6 +80,15 @@ class HttpBackend:
         except UnfitError as error:
             raise ParamsError(str(error)) from error
         return checked
+
+    def check_ref(self, ref: str) -> str:
+        """Return the name of a job to adopt; raises ParamsError if it does not fit."""
+        rule = self._recipe.adopt
+        fits = rule and re.fullmatch(rule.pattern, ref)
+        if not (fits and self._starter.can_name(ref)):
+            title = rule.title if rule else "name"
+            raise ParamsError(f"The {title} {ref[:80]!r} does not fit.")
+        return ref
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job; its id is the Idempotency-Key."""

@@ -13,6 +13,7 @@ from actors.recipes.template import Values
 from actors.report import NOTHING
 
 from . import BackendError, Started
+from .addresses import path_of
 from .answers import Reader, start_unknown
 from .client import Client, HttpAnswer
 from .documents import document
@@ -20,6 +21,7 @@ from .facts import with_facts
 from .failures import LostAnswerError
 from .sources import Keeper, find as source
 
+_OVER = ("start", "start.find", "start.then")  # before a job has its name
 _NOT_BEGUN = (408, 425, 429, 503)  # the service says that it has not begun
 
 
@@ -52,6 +54,15 @@ class Starter:
         said, kept = self._read(self._call, rule, values, answer)
         ref = ours or self._checked(self._named(rule, answer, said), values, kept)
         return await self._go_on(values, Started(ref, kept))
+
+    def can_name(self, ref: str) -> bool:
+        """True if the calls about a job can name it so, if it was started elsewhere."""
+        number = self._call.ref.type == "number"
+        if len(ref) > MAX_REF_CHARACTERS or (number and not ref.isdecimal()):
+            return False
+        if self._has_addresses and path_of(ref) != ref:
+            return False
+        return self._can_be_sent(ref, Values(job="job"), NOTHING)
 
     async def _found(self, find: Find, values: Values) -> Started | None:
         """The job with our mark, if an earlier start has begun it."""
@@ -141,8 +152,8 @@ class Starter:
         """True if each call can name the job so; a bad name would hurt its batch."""
         named = values._replace(ref=ref, refs=(ref,), keep=kept)
         try:
-            for call in self._recipe.calls.values():
-                if call.names <= kept.keys():
+            for name, call in self._recipe.calls.items():
+                if name not in _OVER and call.names <= kept.keys():
                     call.fill(named)
         except ValueError:  # unfit, or a header's bytes that are not UTF-8
             return False

@@ -39,6 +39,7 @@ def checked(recipe: Recipe) -> Recipe:
     schema = params_schema(recipe)
     Draft202012Validator.check_schema(schema)
     _check_patterns(recipe)
+    _check_adoption(recipe)
     check_fences(recipe, schema)
     return recipe
 
@@ -118,6 +119,17 @@ def _check_patterns(recipe: Recipe) -> None:
         except re.error as error:
             where = f"$.params.properties.{name}.pattern"
             raise ValueError(f"is not a regular expression - at `{where}`") from error
+
+
+def _check_adoption(recipe: Recipe) -> None:
+    if recipe.adopt is None:
+        return
+    try:
+        re.compile(recipe.adopt.pattern)
+    except re.error as error:
+        raise ValueError(
+            "is not a regular expression - at `$.adopt.pattern`"
+        ) from error
 
 
 def _check_is_always_there(recipe: Recipe, param: Placeholder, where: str) -> None:

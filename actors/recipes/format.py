@@ -9,7 +9,7 @@ import msgspec
 from actors.requests import Action
 
 from .calls import Call, Calls, Every, Part, Refused, Source
-from .tables import BulkCall, CancelCall, Result, Start, StatusCall
+from .tables import Adopt, BulkCall, CancelCall, Result, Start, StatusCall
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=50, le=3_600_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -48,6 +48,7 @@ class Recipe(Part, frozen=True, kw_only=True):
     pause: Calls | None = None
     resume: Calls | None = None
     result: Result = Result()
+    adopt: Adopt | None = None
 
     @property
     def addresses(self) -> set[str]:

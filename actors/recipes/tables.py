@@ -140,6 +140,13 @@ class StatusCall(Calls, frozen=True, kw_only=True):
         )
 
 
+class Adopt(Part, frozen=True, kw_only=True):
+    """Jobs that others have started there may be watched, by a name that fits."""
+
+    pattern: str
+    title: str = "Name of the job there"
+
+
 class BulkCall(Call, frozen=True, kw_only=True):
     """One call for many jobs: `{refs}` is their ids, with commas, or a list in JSON.
 

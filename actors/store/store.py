@@ -81,8 +81,9 @@ class Store:
         max_active: int,
         lane_size: int,
         start_key: StartKey | None = None,
+        ref: str | None = None,
     ) -> str:
-        """Add a queued job; `max_active` 0 is no limit. Returns the job's id.
+        """Add a job; `max_active` 0 is no limit. Returns the job's id.
 
         It is an earlier job's id if the owner used `start_key` before. Raises
         TooManyJobsError and KeyReusedError.
@@ -90,7 +91,7 @@ class Store:
         outcome, *ids = await self._run(
             "create",
             *(job.job, owner, job.backend),
-            *(_encode(job), _encode(BackendState(heard_ms=now_ms()))),
+            *(_encode(job), _encode(BackendState(ref=ref, heard_ms=now_ms()))),
             *(lane_size, LEASE_MS, max_active),
             *(start_key or ("", "")),
         )

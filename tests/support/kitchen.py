@@ -26,6 +26,7 @@ from actors.messages import (
     request as request_actor,
     start as start_actor,
 )
+from actors.recipes.params import ParamsError
 from actors.status import Status
 from actors.store import Store
 from actors.store.values import announced
@@ -59,6 +60,7 @@ class Oven:
     can: tuple[str, ...] = ("cancel", "pause", "resume")
     lane_size = 200
     starts_once = False
+    adopt_title: str | None = "Tray"
 
     def __init__(self, name: str = "oven") -> None:
         self.name = name
@@ -79,6 +81,11 @@ class Oven:
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return dict(params)
+
+    def check_ref(self, ref: str) -> str:
+        if not ref.isalnum():
+            raise ParamsError("The tray does not fit.")
+        return ref
 
     async def start(self, job: str, params: Mapping[str, Any]) -> Started:
         self.started.append(job)

@@ -58,6 +58,24 @@ class Jobs:
         except (ParamsError, KeyReusedError, TooManyJobsError) as error:
             raise _refusal(error, max_active) from error
 
+    async def adopt(self, visitor: Visitor, backend: str, ref: str) -> Job:
+        """Watch what runs at a backend already; raises a Problem."""
+        max_active = self.settings.max_active_jobs if self.settings.limits else 0
+        try:
+            return await actors.adopt(
+                self.store,
+                self.backend(backend),
+                ref,
+                owner=visitor.owner,
+                max_active=max_active,
+            )
+        except actors.NotPossibleError as error:
+            raise Problem(409, "cannot_adopt", str(error)) from error
+        except ParamsError as error:
+            raise Problem(422, "bad_ref", str(error)) from error
+        except TooManyJobsError as error:
+            raise _refusal(error, max_active) from error
+
     def backend(self, name: str) -> Backend:
         """Return a backend by name; raises a 422 Problem."""
         try:
@@ -76,6 +94,7 @@ class Jobs:
                 "description": backend.description,
                 "params": backend.params,
                 "can": backend.can,
+                "adopt": backend.adopt_title,
             }
             for backend in self.backends.values()
         ]
@@ -118,7 +137,9 @@ class Jobs:
         state = await self.store.backend_state(job_id)
         assert state.ref is not None  # it has a result
         try:
-            handle = Handle(state.ref, job_id, job.params, job.started_at)
+            handle = Handle(
+                state.ref, job_id, job.params, job.started_at, kept=state.kept
+            )
             async with self.backends[name].result(handle) as file:
                 yield file
                 async for chunk in file.chunks():
