@@ -26,6 +26,7 @@ class Settings:
     broker_url: str
     secret_key: str
     recipes: tuple[Path, ...]
+    shipped_recipes: tuple[str, ...] | None
     default_backend: str
     poll_interval_ms: int
     idle_interval_ms: int
@@ -52,7 +53,8 @@ class Settings:
             broker_url=_redis_url(environ, "BROKER_URL", development, redis_url),
             secret_key=_secret_key(environ),
             recipes=_folders(environ, "PROGROCK_RECIPES"),
-            default_backend=environ.get("PROGROCK_DEFAULT_BACKEND") or "render",
+            shipped_recipes=_shipped(environ, "PROGROCK_SHIPPED_RECIPES"),
+            default_backend=environ.get("PROGROCK_DEFAULT_BACKEND", ""),
             poll_interval_ms=poll_interval_ms,
             idle_interval_ms=_integer(
                 environ,
@@ -134,7 +136,16 @@ def _folders(environ: Mapping[str, str], name: str) -> tuple[Path, ...]:
     for folder in folders:
         if not folder.is_dir():
             raise SettingError(f"{name}: there is no folder {str(folder)!r}.")
-    return (SHIPPED_RECIPES, *folders)
+    return folders
+
+
+def _shipped(environ: Mapping[str, str], name: str) -> tuple[str, ...] | None:
+    """Return the names of the shipped recipes that are wanted; None: the demo's."""
+    text = environ.get(name) or "on"
+    if text in ("on", "off"):
+        return None if text == "on" else ()
+    names = (part.strip() for part in text.split(","))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _tokens(environ: Mapping[str, str], name: str) -> dict[str, str]:

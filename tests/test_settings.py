@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from actors.settings import SHIPPED_RECIPES, SettingError, Settings
+from actors.settings import SettingError, Settings
 
 REDIS = {"REDIS_URL": "redis://localhost:6379/0"}
 SECRET = "hunter2-hunter2-hunter2"
@@ -38,8 +38,9 @@ def test_only_redis_must_be_told() -> None:
         redis_url=REDIS["REDIS_URL"],
         broker_url=REDIS["REDIS_URL"],
         secret_key="",
-        recipes=(SHIPPED_RECIPES,),
-        default_backend="render",
+        recipes=(),
+        shipped_recipes=None,
+        default_backend="",
         poll_interval_ms=200,
         idle_interval_ms=2000,
         job_ttl_s=86400,
@@ -77,7 +78,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         *("PROGROCK_ENV", "PROGROCK_DEFAULT_BACKEND", "PROGROCK_POLL_INTERVAL_MS"),
         *("PROGROCK_IDLE_INTERVAL_MS", "PROGROCK_JOB_TTL_S", "PROGROCK_API_TOKENS"),
         *("PROGROCK_ALLOWED_ORIGINS", "PROGROCK_MAX_ACTIVE_JOBS", "PROGROCK_LIMITS"),
-        *("PROGROCK_DRAIN_S", "PROGROCK_KEY_PREFIX"),
+        *("PROGROCK_DRAIN_S", "PROGROCK_KEY_PREFIX", "PROGROCK_SHIPPED_RECIPES"),
     )
 
     assert Settings.read(REDIS | dict.fromkeys(names, "")) == Settings.read(REDIS)
@@ -96,6 +97,9 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PROGROCK_MAX_ACTIVE_JOBS", "1", "max_active_jobs", 1),
         ("PROGROCK_DRAIN_S", "1", "drain_s", 1),
         ("PROGROCK_KEY_PREFIX", "blue:progrock-2", "key_prefix", "blue:progrock-2"),
+        ("PROGROCK_SHIPPED_RECIPES", "on", "shipped_recipes", None),
+        ("PROGROCK_SHIPPED_RECIPES", "off", "shipped_recipes", ()),
+        ("PROGROCK_SHIPPED_RECIPES", "b, a,b,", "shipped_recipes", ("b", "a")),
         ("PROGROCK_LIMITS", "off", "limits", False),
         ("PROGROCK_LIMITS", "on", "limits", True),
         ("PROGROCK_ENV", "production", "development", False),
@@ -132,14 +136,14 @@ def test_the_broker_may_be_elsewhere() -> None:
     assert settings.broker_url == "redis://elsewhere"
 
 
-def test_more_recipes_come_after_the_shipped_ones(tmp_path: Path) -> None:
+def test_folders_with_recipes_keep_their_order(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
 
     settings = read(PROGROCK_RECIPES=f"{one}:{two}")
 
-    assert settings.recipes == (SHIPPED_RECIPES, one, two)
+    assert settings.recipes == (one, two)
 
 
 def test_a_slow_poll_makes_the_idle_one_no_faster() -> None:

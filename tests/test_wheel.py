@@ -148,7 +148,7 @@ def test_a_worker_is_ours_beside_another_web(
 
     worker = start_worker(stack, installed, elsewhere)
 
-    assert "ProgRock works for these backends: counter" in worker.log()
+    assert "ProgRock works for these backends: render" in worker.log()
 
 
 def test_another_actors_is_not_taken_for_ours_in_silence(

@@ -79,7 +79,7 @@ async def _index(
     html = await render_template(
         "index.html",
         backends=current_jobs().catalogue(),
-        default_backend=current_jobs().settings.default_backend,
+        default_backend=current_jobs().backends.default,
         jobs=[read(snapshot.data) for snapshot in page.snapshots],
         form_error=refused,
     )

@@ -27,6 +27,7 @@ class Recipe(Part, frozen=True, kw_only=True):
 
     title: str
     description: str = ""
+    order: int = 0
     url: str
     also_known_as: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)

@@ -49,7 +49,7 @@ class Jobs:
         try:
             return await actors.submit(
                 self.store,
-                self.backend(backend or self.settings.default_backend),
+                self.backend(backend or self.backends.default),
                 params,
                 owner=visitor.owner,
                 max_active=max_active,
