@@ -1,0 +1,1 @@
+"""Shipped recipes against the real servers, each through the whole of ProgRock."""
