@@ -1,0 +1,67 @@
+"""The page of patterns: each of its recipes reads the answers that stand below it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from actors.backends import Handle, Report
+from actors.backends.http import HttpBackend
+from actors.recipes.load import load_recipe
+from dev.processes import ROOT
+
+from .support.oven import Oven
+
+PAGE = (ROOT / "docs" / "patterns.md").read_text()
+PATTERN = re.compile(r"## (.*?)\n.*?```toml\n(.*?)```\n\n```\n(.*?)```", re.DOTALL)
+PATTERNS = PATTERN.findall(PAGE)
+EXCHANGE = re.compile(r"> (.*)\n< (\d+) ?(.*)\n= (.*)\n")
+
+
+def test_each_pattern_has_a_recipe_and_answers() -> None:
+    assert len(PATTERNS) == PAGE.count("\n## ") >= 10
+
+
+@pytest.mark.parametrize(
+    ("recipe", "talk"),
+    [pattern[1:] for pattern in PATTERNS],
+    ids=[pattern[0] for pattern in PATTERNS],
+)
+async def test_a_pattern_reads_the_answers_below_it(
+    oven: Oven, tmp_path: Path, recipe: str, talk: str
+) -> None:
+    path = tmp_path / "pattern.toml"
+    path.write_text(re.sub(r"(?m)^url = .*$", f'url = "{oven.url}"', recipe))
+    backend = HttpBackend("pattern", load_recipe(path, {}), 200, 2000)
+    is_address = 'ref.header = "Location"' in recipe
+    job = Handle("/exports/7" if is_address else "7")
+    exchanges = EXCHANGE.findall(talk)
+
+    assert exchanges
+    for request, status, body, said in exchanges:
+        oven.answer = answering(int(status), body)
+        [report] = await backend.reports([job])
+        asked = oven.asked[-1]
+        assert f"{asked.method} {asked.rel_url.raw_path_qs}" == request
+        assert in_words(report) == said
+        if isinstance(report, Report):
+            job = job._replace(kept={**job.kept, **report.kept})
+    await backend.close()
+
+
+def answering(status: int, body: str) -> Any:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    return answer
+
+
+def in_words(report: Any) -> str:
+    if not isinstance(report, Report):
+        return f"not reachable: {report}"
+    percentage = report.percentage
+    return report.status + ("" if percentage is None else f" {percentage:g} %")
