@@ -177,7 +177,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def _next_status(self, reported: Status) -> Status:
         """A job that is being stopped runs on until its backend says that it ended."""
         is_stopping = self.status is Status.STOPPING and not reported.terminal
-        return self.status if is_stopping or reported is Status.QUEUED else reported
+        return self.status if is_stopping else reported
 
     def _ended(
         self, now_ms: int, result: dict[str, Any] | None, error: Failure | None

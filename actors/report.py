@@ -27,7 +27,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `file` is the content type of a file that the job made. `retry_after_s` is how long
     the backend asked us to wait with the next poll. `ref` is the job's new name there,
-    if it has changed; `kept` are values to remember for its next calls.
+    if it has changed; `kept` are values to remember for its next calls. `is_seen` is
+    false if the backend does not know the job yet.
     """
 
     status: Status
@@ -42,6 +43,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None = None
     retry_after_s: float | None = None
     ref: str | None = None
+    is_seen: bool = True
     kept: Mapping[str, Any] = msgspec.field(default_factory=lambda: NOTHING)
 
     @property

@@ -79,7 +79,7 @@ RULES = {
     Action.RESUME: Rule(
         allowed_in=frozenset({Status.PAUSED}),
         shown_as=None,
-        settled_by=frozenset({Status.RUNNING, Status.SUCCEEDED}),
+        settled_by=frozenset({Status.QUEUED, Status.RUNNING, Status.SUCCEEDED}),
         done="resumed",
     ),
 }

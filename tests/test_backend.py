@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from actors.backends import BackendError, Handle, Report
+from actors.backends import AbsentError, BackendError, Handle, Report
 from actors.backends.answers import Reader
 from actors.requests import Action
 from actors.status import Failure, Status
@@ -198,7 +198,8 @@ async def test_a_job_that_the_server_does_not_know_is_gone(
 
     error = await refusal(backend())
 
-    assert (error.code, error.permanent) == ("gone", True)
+    assert isinstance(error, AbsentError)
+    assert (error.code, error.means) == ("gone", Status.FAILED)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 429, 500, 502, 503])
@@ -298,8 +299,7 @@ async def test_many_are_asked_for_at_once_and_told_in_order(
     assert (odd.code, odd.permanent) == ("unexpected_answer", False)
     assert isinstance(baked, Report)
     assert baked.status is Status.SUCCEEDED
-    assert isinstance(missing, BackendError)
-    assert (missing.code, missing.permanent) == ("gone", True)
+    assert isinstance(missing, AbsentError)
     assert isinstance(baking, Report)
     assert baking.done == 1
 
@@ -338,8 +338,7 @@ async def test_an_empty_list_says_that_all_are_gone(
 
     [error] = await backend(**IN_BULK).reports(handles("7"))
 
-    assert isinstance(error, BackendError)
-    assert error.code == "gone"
+    assert isinstance(error, AbsentError)
 
 
 async def test_an_item_that_cannot_be_read_hurts_no_other(

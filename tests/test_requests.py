@@ -147,8 +147,8 @@ async def test_a_backend_is_told_which_job_it_is_and_that_it_was_stopped(
 
     first, *_, last = kitchen.oven.handles
     started_at = (await kitchen.job(job)).started_at
-    assert first == Handle(job, job, {"loaves": 2}, started_at)
-    assert last == first._replace(is_stopped=True)
+    assert first == Handle(job, job, {"loaves": 2}, started_at, is_seen=False)
+    assert last == first._replace(is_stopped=True, is_seen=True)
 
 
 async def test_a_second_cancel_changes_nothing(kitchen: Kitchen) -> None:

@@ -38,6 +38,8 @@ async def test_a_new_job_is_answered_with_its_snapshot(client: _Client) -> None:
         "revision": 1,
         "progress": None,
         "request": None,
+        "steps": None,
+        "adopted": False,
         "complete": False,
         "finished": False,
         "message": None,

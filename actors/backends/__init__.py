@@ -9,8 +9,17 @@ from typing import Any, NamedTuple, Protocol
 
 from actors.report import Report
 from actors.requests import Action
+from actors.status import Status
 
-__all__ = ["Backend", "BackendError", "Handle", "Report", "ResultFile", "Started"]
+__all__ = [
+    "AbsentError",
+    "Backend",
+    "BackendError",
+    "Handle",
+    "Report",
+    "ResultFile",
+    "Started",
+]
 
 
 class BackendError(Exception):
@@ -35,11 +44,23 @@ class BackendError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class AbsentError(BackendError):
+    """An answer says that the backend does not know the job.
+
+    If it says so for a while, the job has ended: as `means` says.
+    """
+
+    def __init__(self, message: str, means: Status = Status.FAILED) -> None:
+        super().__init__("gone", message)
+        self.means = means
+
+
 class Handle(NamedTuple):
     """A started job, as far as its backend needs to know it.
 
     `ref` is the backend's own name for it, opaque to us. `is_stopped`: the backend has
     taken our cancel. `kept` has the values of its answers that its recipe keeps.
+    `is_seen`: the backend has said once that it knows the job.
     """
 
     ref: str
@@ -48,6 +69,7 @@ class Handle(NamedTuple):
     started_at: str | None = None
     is_stopped: bool = False
     kept: Mapping[str, Any] = MappingProxyType({})
+    is_seen: bool = True
 
 
 class Started(NamedTuple):

@@ -13,7 +13,7 @@ from actors.recipes.expression import Expression
 from actors.recipes.format import Recipe
 from actors.status import Failure, Status
 
-from . import BackendError, Handle, Report
+from . import AbsentError, BackendError, Handle, Report
 from .client import HttpAnswer
 from .documents import parsed, reason, retry_after, text
 from .facts import Facts
@@ -27,7 +27,7 @@ _EPOCH = ".epoch"  # no kept value can have this name
 logger = logging.getLogger(__name__)
 
 
-class AbsentError(Exception):
+class Unknown(Exception):  # noqa: N818 - it is no error, the job may be there soon
     """An answer says that the service does not know the job."""
 
 
@@ -55,13 +55,13 @@ class Reader:
         """Read an answer to the status call; raises BackendError."""
         try:
             return self.one(self.said(answer, self._recipe.status), handle)
-        except AbsentError:
+        except Unknown:
             return self.absent(handle)
 
     def said(self, answer: HttpAnswer, call: Every, name: str = "") -> Any:
         """Return what a status call has answered, as expressions read it.
 
-        `name` is that of one of several calls. Raises BackendError and AbsentError.
+        `name` is that of one of several calls. Raises BackendError and Unknown.
         """
         rule = self._recipe.status
         if answer.status == 200 or call.accepts(answer.status):
@@ -70,9 +70,9 @@ class Reader:
                 self._check_is_no_refusal(said, call)
             return said
         if answer.status in self._absent_statuses:
-            raise AbsentError
+            raise Unknown
         if _is_said(rule.absent.when, _parsed(answer)):
-            raise AbsentError
+            raise Unknown
         is_final = answer.status in rule.final and answer.status not in _UNKNOWN_THERE
         raise self.refusal(answer, call, permanent=is_final)
 
@@ -128,17 +128,15 @@ class Reader:
         )
 
     def absent(self, handle: Handle) -> Report:
-        """The service does not know the job: not yet, or no longer, or as its end."""
+        """The service does not know the job: not yet, or no longer, or as its end.
+
+        Raises AbsentError unless the recipe says that it is too early.
+        """
         rule = self._recipe.status.absent
         if rule.within_s and _age_s(handle) < rule.within_s:
-            return Report(status=Status.QUEUED)
-        if rule.means == "failed":
-            raise BackendError(
-                "gone",
-                f"{self._recipe.title} no longer knows this job.",
-                permanent=True,
-            )
-        return Report(status=Status(rule.means))
+            return Report(status=Status.QUEUED, is_seen=False)
+        message = f"{self._recipe.title} no longer knows this job."
+        raise AbsentError(message, Status(rule.means))
 
     def refusal(
         self, answer: HttpAnswer, call: Every, *, permanent: bool

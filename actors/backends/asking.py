@@ -15,7 +15,7 @@ from actors.recipes.template import Values
 from actors.status import Status
 
 from . import BackendError, Handle, Report
-from .answers import AbsentError, Reader, not_understood
+from .answers import Reader, Unknown, not_understood
 from .client import Client, HttpAnswer
 from .documents import retry_after
 from .facts import with_facts
@@ -102,7 +102,7 @@ class Asker:
         answers = dict(zip(calls, await asyncio.gather(*asked), strict=True))
         try:
             said = {n: self._said(n, calls[n], each) for n, each in answers.items()}
-        except AbsentError:
+        except Unknown:
             return self._reader.absent(job)
         report = self._reader.one(said, job)
         kept: dict[str, Any] = dict(report.kept)
@@ -128,7 +128,7 @@ class Asker:
             if isinstance(answer, BackendError):
                 raise answer
             return self._reader.said(answer, call, name)
-        except (BackendError, AbsentError):
+        except (BackendError, Unknown):
             if call.optional:
                 return None
             raise

@@ -120,12 +120,14 @@ class HttpBackend:
                 "refused", f"{self.title} cannot do this.", permanent=table is None
             )
         for call in calls:
-            await self._send(action, call, values)
+            await self._send(action, call, job)
 
-    async def _send(self, action: Action, call: Every, values: Values) -> None:
-        answer = await self._client.ask(call, values)
+    async def _send(self, action: Action, call: Every, job: Handle) -> None:
+        answer = await self._client.ask(call, self._values(job))
         if action is Action.CANCEL and answer.status in _ALREADY_OVER:
-            return
+            if job.is_seen:
+                return
+            raise self._reader.refusal(answer, call, permanent=False)  # not there yet
         if refusal := self._reader.refused_by(answer, call):
             raise refusal
         if not call.accepts(answer.status):

@@ -33,7 +33,9 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     row, `heard_ms` is when a call last succeeded, `silent_since_ms` when the first
     call failed since then. `sent_ms` is set while a start that
     may be sent only once is under way. `unknown_since_ms` is set while no recipe is
-    there for the job's backend. `kept` are values of its answers that the recipe keeps.
+    there for the job's backend. `is_seen`: the backend has said once that it knows the
+    job; `absences` counts the answers in a row that say it does not, `absent_since_ms`
+    is when the first came. `kept` are values of its answers that the recipe keeps.
     """
 
     ref: str | None = None
@@ -42,6 +44,9 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     silent_since_ms: int = 0
     sent_ms: int = 0
     unknown_since_ms: int = 0
+    is_seen: bool = False
+    absences: int = 0
+    absent_since_ms: int = 0
     kept: dict[str, Any] = {}
 
 

@@ -6,7 +6,7 @@ import logging
 
 from msgspec.structs import replace
 
-from actors.backends import Backend, BackendError, Handle, Report
+from actors.backends import AbsentError, Backend, BackendError, Handle, Report
 from actors.backends.answers import not_understood
 from actors.clock import now_ms
 from actors.job import Job
@@ -15,6 +15,7 @@ from actors.requests import Action, Request, RequestState
 from actors.status import Status
 from actors.store.values import BackendState, Lease
 
+from .absence import absent_again, is_gone, vanished
 from .starts import Starts
 from .timing import backoff_ms, interval_ms
 from .write_back import Outcome, WriteBack
@@ -144,6 +145,9 @@ class Outcomes:
 
     def _missed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
         before, now = lease.backend_state, now_ms()
+        if isinstance(error, AbsentError):
+            self._absent(backend, lease, error, now)
+            return
         since = before.silent_since_ms or now  # not since nobody asked
         state = replace(before, failures=before.failures + 1, silent_since_ms=since)
         if error.permanent:
@@ -156,6 +160,19 @@ class Outcomes:
         if state.failures == 1:
             logger.info("Job %s is not reachable: %s", lease.job_id, error)
         waits = backoff_ms(backend, state.failures, error)
+        self._write(lease, lambda job: job.missed(), state, *waits)
+
+    def _absent(
+        self, backend: Backend, lease: Lease, error: AbsentError, now: int
+    ) -> None:
+        """The job has ended if its backend does not know it for a while."""
+        state = absent_again(lease.backend_state, now)
+        if is_gone(state, lease.job, now):
+            self._write(lease, lambda job: vanished(job, error), state)
+            return
+        if state.absences == 1:
+            logger.info("Job %s is not known there: %s", lease.job_id, error)
+        waits = backend.poll_interval_ms, backend.idle_interval_ms
         self._write(lease, lambda job: job.missed(), state, *waits)
 
     def _write(
@@ -178,7 +195,15 @@ class Outcomes:
 
 def _heard_at(now: int, lease: Lease, report: Report) -> BackendState:
     before = lease.backend_state
-    state = replace(before, failures=0, heard_ms=now, silent_since_ms=0)
+    state = replace(
+        before,
+        failures=0,
+        heard_ms=now,
+        silent_since_ms=0,
+        is_seen=before.is_seen or report.is_seen,
+        absences=0,
+        absent_since_ms=0,
+    )
     if report.ref is None and not report.kept:  # as nearly always
         return state
     kept = {**before.kept, **report.kept}
@@ -193,8 +218,16 @@ def _handle(lease: Lease) -> Handle:
         and request.action is Action.CANCEL
         and request.state is RequestState.SENT
     )
-    kept = lease.backend_state.kept
-    return Handle(ref, lease.job_id, job.params, job.started_at, is_stopped, kept)
+    state = lease.backend_state
+    return Handle(
+        ref,
+        lease.job_id,
+        job.params,
+        job.started_at,
+        is_stopped,
+        state.kept,
+        state.is_seen,
+    )
 
 
 def _with_address(answer: Report | BackendError, job_id: str) -> Report | BackendError:
@@ -206,7 +239,4 @@ def _with_address(answer: Report | BackendError, job_id: str) -> Report | Backen
 
 
 def _lost(job: Job, error: BackendError) -> Job:
-    """A job that was being stopped and is gone has been stopped."""
-    if job.status is Status.STOPPING and error.code == "gone":
-        return job.cancelled(now_ms())
     return job.failed(error.code, error.message, now_ms())

@@ -17,7 +17,14 @@ from dramatiq import Broker, Message, Middleware, Worker
 from dramatiq.brokers.stub import StubBroker
 
 from actors import Action, Settings, submit
-from actors.backends import BackendError, Handle, Report, ResultFile, Started
+from actors.backends import (
+    AbsentError,
+    BackendError,
+    Handle,
+    Report,
+    ResultFile,
+    Started,
+)
 from actors.broker import PunctualBroker
 from actors.clock import now_ms, timestamp
 from actors.job import Job
@@ -41,7 +48,7 @@ STOPPED = Report(status=Status.CANCELLED)
 PAUSED = Report(status=Status.PAUSED)
 OBEYED = {Action.CANCEL: STOPPED, Action.PAUSE: PAUSED, Action.RESUME: RUNNING}
 AWAY = BackendError("unreachable", "The oven is away.")
-GONE = BackendError("gone", "The oven no longer knows this job.", permanent=True)
+GONE = AbsentError("The oven no longer knows this job.")
 REFUSED = BackendError("http_422", "Too many loaves.", permanent=True)
 
 Answer = Report | BackendError | Exception
