@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from quart import Quart
 
+from actors.backends.offered import SERVICES
 from actors.recipes.calls import Every, NamedCall
 from actors.recipes.format import Recipe
 from actors.recipes.load import load_recipe
@@ -111,3 +112,11 @@ def test_the_recipe_in_the_docs_is_one(tmp_path) -> None:  # type: ignore[no-unt
     path.write_text(recipe[1])
 
     assert load_recipe(path, {"TRANSCODER_TOKEN": "x"}).title == "Video transcoder"
+
+
+def test_every_shipped_recipe_is_in_the_docs_with_its_variables() -> None:
+    lines = {line.split("`")[1]: line for line in RECIPES.splitlines() if "| `" in line}
+    for path in SERVICES.glob("*.toml"):
+        needed = set(re.findall(r"\$\{(\w+)\}", path.read_text()))
+        missing = {name for name in needed if f"`{name}`" not in lines[path.stem]}
+        assert missing == set()

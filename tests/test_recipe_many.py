@@ -454,6 +454,18 @@ async def test_a_start_that_can_be_found_is_looked_for_first(
     assert len(oven.asked) == asked
 
 
+async def test_a_start_may_be_answered_with_a_bare_text(
+    oven: Oven, backend: Backend
+) -> None:
+    oven.says(b"loaf-7")
+
+    begun = await backend(start={"request": "POST /loaves", "ref": "_body"}).start(
+        "our-id", {}
+    )
+
+    assert begun.ref == "loaf-7"
+
+
 async def test_a_start_may_need_a_second_call(oven: Oven, backend: Backend) -> None:
     start = {"request": "POST /loaves", "ref": "id"}
     then = {"request": "POST /loaves/{ref}/bake", "ref": "run"}

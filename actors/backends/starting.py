@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.limits import MAX_REF_CHARACTERS
 from actors.recipes.calls import Call, Source
+from actors.recipes.expression import Expression
 from actors.recipes.format import Recipe
 from actors.recipes.tables import Find, Reference
 from actors.recipes.template import Values
@@ -16,8 +17,7 @@ from . import BackendError, Started
 from .addresses import path_of
 from .answers import Reader, start_unknown
 from .client import Client, HttpAnswer
-from .documents import document
-from .facts import with_facts
+from .facts import Facts, with_facts
 from .failures import LostAnswerError
 from .sources import Keeper, find as source
 
@@ -110,13 +110,18 @@ class Starter:
         """
         sources = [*call.keep.values(), *([ref] if ref else [])]
         try:
-            needs_body = any(each.where for each in sources)
-            said = document(answer) if needs_body else None
+            said = self._said(answer, [each.where for each in sources if each.where])
             return said, self._keeper.kept(call, values, answer, said)
         except BackendError as error:
             if error.permanent:
                 raise
             raise start_unknown(self._recipe.title) from error
+
+    def _said(self, answer: HttpAnswer, places: list[Expression]) -> Any:
+        """Return the answer as these expressions read it."""
+        if not places:
+            return None
+        return Facts(each.text for each in places).document(answer)
 
     def _check(self, answer: HttpAnswer, call: Call) -> None:
         """Raise BackendError unless the answer says that the job was started."""

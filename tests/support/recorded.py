@@ -1,0 +1,117 @@
+"""Recorded answers of a service, and a little real server that replays them in order.
+
+`tests/recorded/NAME/` has one file for each call, `1-start.json`, `2-status.json`, …:
+the request as it must come, the answer as the documentation at `documented_at` shows.
+`play.json` has the variables of the recipe, the params of the job, and the reports that
+the status calls must give.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from dev.redis import free_port
+
+RECORDED = Path(__file__).parent.parent / "recorded"
+NAMES = sorted(folder.name for folder in RECORDED.iterdir() if folder.is_dir())
+
+
+@dataclass
+class Call:
+    """One call: the action, the request that must come, and the answer."""
+
+    action: str
+    documented_at: str
+    request: str
+    status: int
+    answer: Any = None
+    sends: Any = None
+    sends_headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Play:
+    """All calls of one recipe, in order."""
+
+    name: str
+    environ: dict[str, str]
+    params: dict[str, Any]
+    ref: str
+    reports: list[dict[str, Any]]
+    calls: list[Call]
+
+    @classmethod
+    def read(cls, name: str) -> Play:
+        folder = RECORDED / name
+        files = [path for path in folder.glob("*.json") if path.stem != "play"]
+        files.sort(key=lambda path: int(path.stem.partition("-")[0]))
+        calls = [
+            Call(path.stem.partition("-")[2], **json.loads(path.read_text()))
+            for path in files
+        ]
+        play = json.loads((folder / "play.json").read_text())
+        return cls(name, calls=calls, **play)
+
+
+class Replay:
+    """A server that expects these calls, and answers each as it was recorded."""
+
+    def __init__(self, calls: list[Call]) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.mistakes: list[str] = []
+        self._left = list(calls)
+
+    @property
+    def left(self) -> list[str]:
+        """The requests that have not come."""
+        return [call.request for call in self._left]
+
+    async def hear(self, request: web.Request) -> web.Response:
+        if not self._left:
+            self.mistakes.append(f"{request.method} {request.raw_path} is one too many")
+            return web.Response(status=500)
+        call = self._left.pop(0)
+        self._compare("request", call.request, f"{request.method} {request.raw_path}")
+        self._compare("body", call.sends, await _body(request))
+        for name, value in call.sends_headers.items():
+            self._compare(name, value, request.headers.get(name))
+        headers = {k: v.replace("{url}", self.url) for k, v in call.headers.items()}
+        if call.answer is None:
+            return web.Response(status=call.status, headers=headers)
+        return web.json_response(call.answer, status=call.status, headers=headers)
+
+    def _compare(self, part: str, wanted: Any, came: Any) -> None:
+        if wanted != came:
+            self.mistakes.append(f"{part}: {wanted!r} was expected, {came!r} came")
+
+
+async def _body(request: web.Request) -> Any:
+    raw = await request.read()
+    if request.content_type == "application/x-www-form-urlencoded":
+        return [list(pair) for pair in parse_qsl(raw.decode())]
+    return json.loads(raw) if raw else None
+
+
+@asynccontextmanager
+async def replayed(calls: list[Call]) -> AsyncIterator[Replay]:
+    """Serve the calls; `mistakes` and `left` say which did not come as recorded."""
+    replay = Replay(calls)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", replay.hear)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    port = int(replay.url.rpartition(":")[2])
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield replay
+    finally:
+        await runner.cleanup()
