@@ -95,7 +95,7 @@ def test_it_holds_all_that_is_read_at_run_time(installed: Installed) -> None:
 
     assert {str(path) for path in files} - held == set()
     assert {name.partition("/")[0] for name in held} == {
-        *("actors", "web", "demo"),
+        *("actors", "command", "web", "demo"),
         f"progrock-{PROJECT['version']}.dist-info",
     }
 

@@ -7,7 +7,7 @@ send us to somebody else's server.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import NamedTuple
@@ -55,10 +55,16 @@ class File:
 
 
 class Client:
-    """An HTTP client like aiohttp's, bound to the server that a recipe names."""
+    """An HTTP client like aiohttp's, bound to the server that a recipe names.
 
-    def __init__(self, recipe: Recipe) -> None:
+    `on_answer` is called with each answer, as it came.
+    """
+
+    def __init__(
+        self, recipe: Recipe, on_answer: Callable[[HttpAnswer], None] | None = None
+    ) -> None:
         self._recipe = recipe
+        self._on_answer = on_answer
         self._base = recipe.url.rstrip("/")
         parts = urlsplit(self._base)
         self._root = f"{parts.scheme}://{parts.netloc}"
@@ -77,9 +83,7 @@ class Client:
             async with self._connected().request(
                 request.method, self._url(request, ref), allow_redirects=False
             ) as response:
-                return HttpAnswer(
-                    response.status, response.headers, await _read(response)
-                )
+                return await self._answer(response)
 
     async def start(self, call: Every, values: Values, *, is_once: bool) -> HttpAnswer:
         """Send a start; if it may be sent only once, on a connection of its own.
@@ -163,9 +167,13 @@ class Client:
                 data=request.body,
                 allow_redirects=False,
             ) as response:
-                return HttpAnswer(
-                    response.status, response.headers, await _read(response)
-                )
+                return await self._answer(response)
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> HttpAnswer:
+        answer = HttpAnswer(response.status, response.headers, await _read(response))
+        if self._on_answer:
+            self._on_answer(answer)
+        return answer
 
     def _filled(self, call: Every, values: Values) -> Outgoing:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from . import BackendError, Handle, Report, Started
 from .answers import Reader, not_understood
 from .asking import Asker, paced
 from .bulk import ask_in_halves
-from .client import Client, File
+from .client import Client, File, HttpAnswer
 from .documents import document
 from .sources import Keeper
 from .starting import Starter
@@ -40,7 +40,12 @@ class HttpBackend:
     """One third party, as its recipe describes it."""
 
     def __init__(
-        self, name: str, recipe: Recipe, poll_interval_ms: int, idle_interval_ms: int
+        self,
+        name: str,
+        recipe: Recipe,
+        poll_interval_ms: int,
+        idle_interval_ms: int,
+        on_answer: Callable[[HttpAnswer], None] | None = None,
     ) -> None:
         self.name = name
         self.title = recipe.title
@@ -59,7 +64,7 @@ class HttpBackend:
         self._recipe = recipe
         self._action_calls = recipe.action_calls
         self._params = Params(self.params, whole_patterns(recipe))
-        self._client = Client(recipe)
+        self._client = Client(recipe, on_answer)
         self._reader = Reader(recipe)
         keeper = Keeper(self._client, recipe.addresses)
         self._asker = Asker(recipe, self._client, self._reader, keeper)

@@ -1,0 +1,67 @@
+"""What the command prints: colours and a live bar on a terminal, otherwise lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from actors.report import Report
+
+from .findings import Finding
+from .secrets import Mask
+
+_MARKS = {True: ("holds", "green"), False: ("fails", "red"), None: ("not seen", "dim")}
+
+
+class Output:
+    """Prints to one stream; no secret gets through."""
+
+    def __init__(self, stream: IO[str], mask: Mask) -> None:
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._mask = mask
+
+    def line(self, text: str) -> None:
+        self._console.print(escape(self._mask(text)))
+
+    def mistake(self, text: str) -> None:
+        self._console.print(f"[red]{escape(self._mask(text))}[/red]")
+
+    def table(self, findings: Iterable[Finding]) -> None:
+        """Print what was claimed and seen: a table, or a line for each."""
+        if not self._console.is_terminal:
+            for each in findings:
+                self.line(f"{_MARKS[each.holds][0]:8}  {each.claim}: {each.seen}")
+            return
+        table = Table("", "claim", "seen", box=None)
+        for each in findings:
+            mark, colour = _MARKS[each.holds]
+            said = escape(self._mask(each.claim)), escape(self._mask(each.seen))
+            table.add_row(f"[{colour}]{mark}[/{colour}]", *said)
+        self._console.print(table)
+
+    @contextmanager
+    def watching(self, title: str) -> Iterator[Progress | None]:
+        """A live bar while a job is watched; None if this is no terminal."""
+        self.line(title)
+        if not self._console.is_terminal:
+            yield None
+            return
+        columns = BarColumn(), TextColumn("{task.description}")
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            progress.add_task("", total=100)
+            yield progress
+
+    def show(self, progress: Progress | None, report: Report) -> None:
+        """Move the bar."""
+        if progress is not None:
+            said = escape(self._mask(f"{report.status} {report.message or ''}"))
+            percentage = report.percentage
+            progress.update(
+                progress.task_ids[0], completed=percentage or 0, description=said
+            )
