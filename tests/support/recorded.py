@@ -2,6 +2,7 @@
 
 `tests/recorded/NAME/` has one file for each call, `1-start.json`, `2-status.json`, …:
 the request as it must come, the answer as the documentation at `documented_at` shows.
+Calls with the same number, such as `2-status.item.json`, may come in any order.
 `play.json` has the variables of the recipe, the params of the job, and the reports that
 the status calls must give.
 """
@@ -28,6 +29,7 @@ NAMES = sorted(folder.name for folder in RECORDED.iterdir() if folder.is_dir())
 class Call:
     """One call: the action, the request that must come, and the answer."""
 
+    number: int
     action: str
     documented_at: str
     request: str
@@ -52,14 +54,22 @@ class Play:
     @classmethod
     def read(cls, name: str) -> Play:
         folder = RECORDED / name
-        files = [path for path in folder.glob("*.json") if path.stem != "play"]
-        files.sort(key=lambda path: int(path.stem.partition("-")[0]))
-        calls = [
-            Call(path.stem.partition("-")[2], **json.loads(path.read_text()))
-            for path in files
-        ]
+        calls = [_call(path) for path in folder.glob("*-*.json")]
+        calls.sort(key=lambda call: call.number)
         play = json.loads((folder / "play.json").read_text())
         return cls(name, calls=calls, **play)
+
+    @property
+    def actions(self) -> list[str]:
+        """The actions in order, one for all calls that have the same number."""
+        by_number = {call.number: call.action for call in self.calls}
+        return list(by_number.values())
+
+
+def _call(path: Path) -> Call:
+    number, _, rest = path.stem.partition("-")
+    action = rest.partition(".")[0]
+    return Call(int(number), action, **json.loads(path.read_text()))
 
 
 class Replay:
@@ -76,11 +86,12 @@ class Replay:
         return [call.request for call in self._left]
 
     async def hear(self, request: web.Request) -> web.Response:
+        came = f"{request.method} {request.raw_path}"
         if not self._left:
-            self.mistakes.append(f"{request.method} {request.raw_path} is one too many")
+            self.mistakes.append(f"{came} is one too many")
             return web.Response(status=500)
-        call = self._left.pop(0)
-        self._compare("request", call.request, f"{request.method} {request.raw_path}")
+        call = self._take(came)
+        self._compare("request", call.request, came)
         self._compare("body", call.sends, await _body(request))
         for name, value in call.sends_headers.items():
             self._compare(name, value, request.headers.get(name))
@@ -88,6 +99,13 @@ class Replay:
         if call.answer is None:
             return web.Response(status=call.status, headers=headers)
         return web.json_response(call.answer, status=call.status, headers=headers)
+
+    def _take(self, came: str) -> Call:
+        """Take the next call, among those with its number the one that came."""
+        due = [call for call in self._left if call.number == self._left[0].number]
+        call = next((call for call in due if call.request == came), due[0])
+        self._left.remove(call)
+        return call
 
     def _compare(self, part: str, wanted: Any, came: Any) -> None:
         if wanted != came:
@@ -98,6 +116,8 @@ async def _body(request: web.Request) -> Any:
     raw = await request.read()
     if request.content_type == "application/x-www-form-urlencoded":
         return [list(pair) for pair in parse_qsl(raw.decode())]
+    if request.content_type == "text/plain":
+        return raw.decode()
     return json.loads(raw) if raw else None
 
 
