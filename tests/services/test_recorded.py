@@ -90,7 +90,8 @@ def said(answer: Report | BackendError) -> dict[str, Any] | str:
     """All that people see of a report, without the fields that it leaves open."""
     if not isinstance(answer, Report):
         return answer.code
-    shown = msgspec.to_builtins(replace(answer, kept={}, ref=None, is_seen=True))
+    seen = replace(answer, kept={}, ref=None, is_seen=True)
+    shown = msgspec.json.decode(msgspec.json.encode(seen))
     return {
         name: value
         for name, value in shown.items()
