@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from asyncio import Runner
 from collections.abc import Callable, Iterator
@@ -13,7 +16,8 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from dev.processes import WEB, Stack, answers, wait_for, worker
+from actors.backends.offered import SERVICES
+from dev.processes import ROOT, WEB, Stack, answers, wait_for, worker
 from dev.redis import embedded, free_port
 
 DEADLINE_S = 30
@@ -80,6 +84,24 @@ def progrock(*recipes: str, **environ: str) -> Iterator[ProgRock]:
         ours = ProgRock(stack)
         with ours.client:
             yield ours
+
+
+def proved(recipe: str, *params: str, **environ: str) -> str:
+    """What `progrock recipe check` prints of a shipped recipe; all claims hold."""
+    command = [sys.executable, "-m", "command", "recipe", "check"]
+    options = [option for param in params for option in ("-p", param)]
+    checked = subprocess.run(
+        [*command, str(SERVICES / f"{recipe}.toml"), *options],
+        env={**os.environ, **environ},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S * 3,
+        check=False,
+    )
+    said = checked.stdout + checked.stderr
+    assert checked.returncode == 0, said
+    return said
 
 
 @contextmanager

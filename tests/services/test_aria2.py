@@ -14,7 +14,7 @@ from dev.processes import Process, Stack, wait_for
 from dev.redis import free_port
 from tests.conftest import missing
 
-from .progrock import Job, ProgRock, progrock, served
+from .progrock import Job, ProgRock, progrock, proved, served
 
 SECRET = "a secret of aria2's"
 LIMIT = 200_000  # bytes in a second, for each download
@@ -128,6 +128,15 @@ def test_a_download_is_followed_in_bytes_to_its_end(
     file = Path(ended["result"]["file"])
     assert file.stat().st_size == SMALL
     assert aria2.only()["status"] == "complete"
+
+
+def test_the_recipe_is_proved(aria2: Aria2, site: str) -> None:
+    environ = {"ARIA2_URL": aria2.url, "ARIA2_SECRET": SECRET}
+    said = proved("aria2", f"address={site}/small.bin", **environ)
+
+    for action in ("pause", "resume", "cancel"):
+        assert f"holds     {action}" in said
+    assert SECRET not in said
 
 
 def test_a_download_can_be_paused_and_go_on(

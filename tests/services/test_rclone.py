@@ -14,7 +14,7 @@ from dev.processes import Process, Stack, wait_for
 from dev.redis import free_port
 from tests.conftest import missing
 
-from .progrock import Job, ProgRock, progrock
+from .progrock import Job, ProgRock, progrock, proved
 
 USER, PASSWORD = "ann", "a password of rclone's"
 LIMIT = "60M"  # bytes in a second
@@ -116,6 +116,14 @@ def test_a_copy_is_followed_in_bytes_to_its_end(rock: ProgRock, rclone: Rclone) 
     assert any(0 < (each["progress"] or 0) < 100 for each in told)
     assert any(each["message"] == "file.bin" for each in told)
     assert (rclone.backup / "file.bin").stat().st_size == SMALL
+
+
+def test_the_recipe_is_proved(rclone: Rclone) -> None:
+    environ = {"RCLONE_USER": USER, "RCLONE_PASSWORD": PASSWORD}
+    said = proved("rclone", "source=depot:large", RCLONE_URL=rclone.url, **environ)
+
+    assert "holds     cancel" in said
+    assert PASSWORD not in said
 
 
 def test_a_copy_is_stopped_and_rclone_confirms_it(

@@ -13,7 +13,7 @@ from dev.processes import BIN, Process, Stack, wait_for
 from dev.redis import free_port
 from tests.conftest import missing
 
-from .progrock import ProgRock, progrock, served
+from .progrock import ProgRock, progrock, proved, served
 
 USER, PASSWORD = "ann", "a password of Scrapyd's"
 PAGES = 300
@@ -119,16 +119,19 @@ def scrapyd(site: str, tmp_path_factory: pytest.TempPathFactory) -> Scrapyd:
 
 @pytest.fixture(scope="module")
 def rock(scrapyd: Scrapyd) -> Iterator[ProgRock]:
-    environ = {
+    with progrock("scrapyd", **environ_of(scrapyd)) as rock:
+        scrapyd.start(rock.stack)
+        yield rock
+
+
+def environ_of(scrapyd: Scrapyd) -> dict[str, str]:
+    return {
         "SCRAPYD_URL": scrapyd.url,
         "SCRAPYD_USER": USER,
         "SCRAPYD_PASSWORD": PASSWORD,
         "SCRAPYD_PROJECT": "shop",
         "SCRAPYD_SPIDER": "pages",
     }
-    with progrock("scrapyd", **environ) as rock:
-        scrapyd.start(rock.stack)
-        yield rock
 
 
 def test_a_spider_runs_to_its_end_with_the_visitor_s_settings(
@@ -141,6 +144,13 @@ def test_a_spider_runs_to_its_end_with_the_visitor_s_settings(
     log = scrapyd.last_log()
     assert "'finish_reason': 'finished'" in log
     assert "'response_received_count': 3" in log
+
+
+def test_the_recipe_is_proved(rock: ProgRock, scrapyd: Scrapyd) -> None:
+    said = proved("scrapyd", "depth=2", **environ_of(scrapyd))
+
+    assert "holds     cancel" in said
+    assert PASSWORD not in said
 
 
 def test_a_param_that_is_not_given_is_not_sent(
