@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -28,7 +28,12 @@ class Asker:
     """Asks the status call, or calls, of one kind of service."""
 
     def __init__(
-        self, recipe: Recipe, client: Client, reader: Reader, keeper: Keeper
+        self,
+        recipe: Recipe,
+        client: Client,
+        reader: Reader,
+        keeper: Keeper,
+        values: Callable[[Handle], Values],
     ) -> None:
         self._rule = recipe.status
         self._title = recipe.title
@@ -36,27 +41,28 @@ class Asker:
         self._client = client
         self._reader = reader
         self._keeper = keeper
+        self._values = values
         self._is_plain = recipe.status.is_plain
         self._remembers = bool(recipe.status.keep or recipe.status.next)
 
-    async def report(self, job: Handle, values: Values) -> Report:
+    async def report(self, job: Handle) -> Report:
         """Ask for a job; raises BackendError."""
         if self._rule.calls:
-            report = await self._by_many(job, values)
+            report = await self._by_many(job, self._values(job))
         else:
-            report = await self._by_one(job, values)
+            report = await self._by_one(job)
         if self._result.call and report.status is Status.SUCCEEDED:
-            return await self.with_result(report, values)
+            return await self.with_result(report, job)
         return report
 
-    async def with_result(self, report: Report, values: Values) -> Report:
+    async def with_result(self, report: Report, job: Handle) -> Report:
         """Ask for the result of a job that has succeeded.
 
         If the service refuses to give it, the job has succeeded all the same.
         """
         call = self._result.call
         assert call is not None
-        answer = await self._client.ask(call, values)
+        answer = await self._client.ask(call, self._values(job))
         if refusal := self._reader.refused_by(answer, call) or self._not_given(answer):
             if not refusal.permanent:
                 raise refusal
@@ -73,16 +79,16 @@ class Asker:
             return None
         return self._reader.refusal(answer, call, permanent=answer.status < 500)
 
-    async def _by_one(self, job: Handle, values: Values) -> Report:
+    async def _by_one(self, job: Handle) -> Report:
         rule = self._rule
         if self._is_plain:
             assert rule.request is not None
             answer = await self._client.ask_plainly(rule.request, job.ref)
         else:
-            answer = await self._client.ask(rule, values)
+            answer = await self._client.ask(rule, self._values(job))
         report = self._reader.answered(answer, job)
         if self._remembers:
-            report = self._remembering(report, answer, values)
+            report = self._remembering(report, answer, self._values(job))
         return paced(report, answer) if "Retry-After" in answer.headers else report
 
     def _remembering(

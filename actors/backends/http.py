@@ -67,7 +67,7 @@ class HttpBackend:
         self._client = Client(recipe, on_answer)
         self._reader = Reader(recipe)
         keeper = Keeper(self._client, recipe.addresses)
-        self._asker = Asker(recipe, self._client, self._reader, keeper)
+        self._asker = Asker(recipe, self._client, self._reader, keeper, self._values)
         self._starter = Starter(recipe, self._client, self._reader, keeper)
         self._has_numbers = recipe.start.ref.type == "number"
 
@@ -104,7 +104,7 @@ class HttpBackend:
         if self._recipe.bulk:
             return await ask_in_halves(partial(self._bulk, self._recipe.bulk), jobs)
         try:
-            return [await self._asker.report(jobs[0], self._values(jobs[0]))]
+            return [await self._asker.report(jobs[0])]
         except BackendError as error:
             return [error]
 
@@ -199,7 +199,7 @@ class HttpBackend:
             return report
         assert isinstance(report, Report)
         try:
-            return await self._asker.with_result(report, self._values(job))
+            return await self._asker.with_result(report, job)
         except BackendError as error:
             return error
 
