@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,8 @@ def _try(chosen: Any) -> int:
 def _list(_: Any) -> int:
     output = Output(sys.stdout, Mask(()))
     for path in _shipped():
-        first = path.read_text("utf-8").partition("\n")[0]
-        output.line(f"{path.stem:18} {first.removeprefix('# ')}")
+        title = tomllib.loads(path.read_text("utf-8"))["title"]
+        output.line(f"{path.stem:18} {title}")
     return 0
 
 
