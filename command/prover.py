@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actors.backends import AbsentError, BackendError, Handle, Report
-from actors.backends.client import HttpAnswer
+from actors.backends.answer import HttpAnswer
 from actors.backends.http import HttpBackend
 from actors.clock import now_ms, timestamp
 from actors.recipes.format import Recipe

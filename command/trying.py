@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.backends import BackendError, Handle
+from actors.backends.answer import HttpAnswer
 from actors.backends.answers import Reader, Unknown
-from actors.backends.client import HttpAnswer
 from actors.backends.documents import document
 from actors.recipes.format import Recipe
 

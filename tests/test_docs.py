@@ -19,6 +19,7 @@ from actors.recipes.tables import (
     Adopt,
     BulkCall,
     CancelCall,
+    Login,
     Result,
     Start,
     StatusCall,
@@ -87,7 +88,18 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    [Recipe, Start, StatusCall, Steps, Absent, Adopt, BulkCall, CancelCall, Result],
+    [
+        Recipe,
+        Start,
+        StatusCall,
+        Steps,
+        Absent,
+        Adopt,
+        BulkCall,
+        CancelCall,
+        Login,
+        Result,
+    ],
 )
 def test_every_key_of_a_recipe_is_in_the_docs(table: type[msgspec.Struct]) -> None:
     """The first column of the tables has `status.done`, or `.total` beside it."""

@@ -14,7 +14,7 @@ from actors.recipes.format import Recipe
 from actors.status import Failure, Status
 
 from . import AbsentError, BackendError, Handle, Report
-from .client import HttpAnswer
+from .answer import HttpAnswer
 from .documents import parsed, reason, retry_after, text
 from .facts import Facts
 from .fields import fields

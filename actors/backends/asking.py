@@ -15,11 +15,13 @@ from actors.recipes.template import Values
 from actors.status import Status
 
 from . import BackendError, Handle, Report
+from .answer import HttpAnswer
 from .answers import Reader, Unknown, not_understood
-from .client import Client, HttpAnswer
+from .client import Client
 from .documents import retry_after
 from .facts import with_facts
-from .sources import Keeper, find
+from .found import find
+from .sources import Keeper
 
 logger = logging.getLogger(__name__)
 

@@ -6,52 +6,30 @@ send us to somebody else's server.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from actors.libraries import rely_on
-from actors.limits import MAX_ANSWER_BYTES
 from actors.recipes.calls import Every, Outgoing
 from actors.recipes.format import Recipe
 from actors.recipes.parts import RequestLine, UnfitError
+from actors.recipes.tables import Login
 from actors.recipes.template import Values
 
 from . import BackendError
 from .addresses import joined, origin, path_of
-from .failures import Failures, LostAnswerError
+from .answer import File, HttpAnswer, read
+from .failures import Failures
+from .login import OwnShelf, Session, Shelf
 
 CONNECTING_SHARE = 0.8  # of the time for a start
 
 rely_on(aiohttp.ClientSession, "_retry_connection")
-
-
-class HttpAnswer(NamedTuple):
-    """An answer with its whole body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class File:
-    """A file on its way through us."""
-
-    def __init__(self, content_type: str, response: aiohttp.ClientResponse) -> None:
-        self.content_type = content_type
-        # Of a compressed file it is the compressed length.
-        is_as_it_is = "Content-Encoding" not in response.headers
-        self.length = response.content_length if is_as_it_is else None
-        self._response = response
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        return self._response.content.iter_chunked(64 * 1024)
 
 
 class Client:
@@ -61,10 +39,14 @@ class Client:
     """
 
     def __init__(
-        self, recipe: Recipe, on_answer: Callable[[HttpAnswer], None] | None = None
+        self,
+        recipe: Recipe,
+        on_answer: Callable[[HttpAnswer], None] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self._recipe = recipe
         self._on_answer = on_answer
+        self._login = _session(recipe, shelf or OwnShelf(), self._log_in)
         self._base = recipe.url.rstrip("/")
         parts = urlsplit(self._base)
         self._root = f"{parts.scheme}://{parts.netloc}"
@@ -104,6 +86,8 @@ class Client:
             sock_connect=self._recipe.timeout_s,
             sock_read=self._recipe.timeout_s,
         )
+        if self._login is not None:
+            values = values._replace(login=await self._login.token())
         request = self._filled(call, values)
         with self._failures:
             async with self._connected().request(
@@ -149,8 +133,40 @@ class Client:
         """Close every connection."""
         for session in self._sessions.values():
             await session.close()
+        if self._login is not None:
+            await self._login.close()
 
     async def _send(
+        self,
+        call: Every,
+        values: Values,
+        headers: Mapping[str, str],
+        *,
+        is_once: bool = False,
+    ) -> HttpAnswer:
+        if self._login is None:
+            return await self._exchange(call, values, headers, is_once=is_once)
+        token = await self._login.token()
+        ours = values._replace(login=token)
+        answer = await self._exchange(call, ours, headers, is_once=is_once)
+        if not self._login.is_refused(answer):
+            return answer
+        newer = await self._login.renewed(token, answer)
+        if newer is None:
+            return answer
+        # It was refused, so not even a start was begun.
+        ours = values._replace(login=newer)
+        return await self._exchange(call, ours, headers, is_once=is_once)
+
+    async def _log_in(self, call: Every, values: Values) -> HttpAnswer:
+        """Send the login; nobody else sees its answer."""
+        seen_by, self._on_answer = self._on_answer, None
+        try:
+            return await self._exchange(call, values, {})
+        finally:
+            self._on_answer = seen_by
+
+    async def _exchange(
         self,
         call: Every,
         values: Values,
@@ -170,7 +186,7 @@ class Client:
                 return await self._answer(response)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> HttpAnswer:
-        answer = HttpAnswer(response.status, response.headers, await _read(response))
+        answer = HttpAnswer(response.status, response.headers, await read(response))
         if self._on_answer:
             self._on_answer(answer)
         return answer
@@ -194,7 +210,7 @@ class Client:
                 ),
                 timeout=self._patience(is_once),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers=_headers(self._recipe),
+                headers=self._recipe.headers_of_all,
             )
             session._retry_connection = not is_once
         return self._sessions[is_once]
@@ -218,21 +234,9 @@ class Client:
         return URL((self._root if takes_address else self._base) + path, encoded=True)
 
 
-def _headers(recipe: Recipe) -> dict[str, str]:
-    if recipe.basic is None:
-        return recipe.headers
-    pair = f"{recipe.basic.user}:{recipe.basic.password}".encode()
-    token = base64.b64encode(pair).decode()
-    return {**recipe.headers, "Authorization": f"Basic {token}"}
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    while chunk := await response.content.readany():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            response.close()
-            raise LostAnswerError(
-                "too_large", "The service answered with far too much."
-            )
-    return bytes(body)
+def _session(
+    recipe: Recipe,
+    shelf: Shelf,
+    exchange: Callable[[Login, Values], Awaitable[HttpAnswer]],
+) -> Session | None:
+    return Session(recipe, recipe.login, shelf, exchange) if recipe.login else None

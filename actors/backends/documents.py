@@ -11,7 +11,7 @@ from actors.json_input import TooDeepError, parse_json
 from actors.limits import MAX_MESSAGE_CHARACTERS
 
 from . import BackendError
-from .client import HttpAnswer
+from .answer import HttpAnswer
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Each escape of a JSON text, so that the second half of `\\ud83d` is not taken for one.

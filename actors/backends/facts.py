@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import BackendError
-from .client import HttpAnswer
+from .answer import HttpAnswer
 from .documents import document
 
 _NAMED = re.compile(r"\b(?:(?P<call>[\w-]+)\.)?_(?:http|body)\b")

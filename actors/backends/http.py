@@ -21,11 +21,13 @@ from actors.requests import Action
 from actors.status import Status
 
 from . import BackendError, Handle, Report, Started
+from .answer import File, HttpAnswer
 from .answers import Reader, not_understood
 from .asking import Asker, paced
 from .bulk import ask_in_halves
-from .client import Client, File, HttpAnswer
+from .client import Client
 from .documents import document
+from .login import Shelf
 from .sources import Keeper
 from .starting import Starter
 
@@ -46,6 +48,7 @@ class HttpBackend:
         poll_interval_ms: int,
         idle_interval_ms: int,
         on_answer: Callable[[HttpAnswer], None] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.name = name
         self.title = recipe.title
@@ -64,7 +67,7 @@ class HttpBackend:
         self._recipe = recipe
         self._action_calls = recipe.action_calls
         self._params = Params(self.params, whole_patterns(recipe))
-        self._client = Client(recipe, on_answer)
+        self._client = Client(recipe, on_answer, shelf)
         self._reader = Reader(recipe)
         keeper = Keeper(self._client, recipe.addresses)
         self._asker = Asker(recipe, self._client, self._reader, keeper, self._values)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from actors.recipes.format import Recipe
 from actors.settings import SettingError, Settings
+from actors.store.tokens import TokenShelf
 
 from . import Backend
 from .http import HttpBackend
@@ -26,7 +28,7 @@ class Backends(Mapping[str, Backend]):
         """Read all recipes; raises SettingError, which names file and key."""
         pace = (settings.poll_interval_ms, settings.idle_interval_ms)
         backends = {
-            name: HttpBackend(name, recipe, *pace)
+            name: HttpBackend(name, recipe, *pace, shelf=_shelf(settings, name, recipe))
             for name, recipe in offered(settings).items()
         }
         if settings.default_backend and settings.default_backend not in backends:
@@ -49,3 +51,9 @@ class Backends(Mapping[str, Backend]):
         """Close every connection to a third party."""
         for backend in self._backends.values():
             await backend.close()
+
+
+def _shelf(settings: Settings, name: str, recipe: Recipe) -> TokenShelf | None:
+    if recipe.login is None:
+        return None
+    return TokenShelf(settings.redis_url, settings.key_prefix, name)

@@ -10,7 +10,9 @@ from actors.recipes.calls import Every, Source
 from actors.recipes.template import Values
 
 from . import BackendError
-from .client import Client, HttpAnswer
+from .answer import HttpAnswer
+from .client import Client
+from .found import find
 
 
 class Keeper:
@@ -51,14 +53,6 @@ class Keeper:
         if name in self._addresses:
             return self._client.own_path(call, values, str(value))
         return value
-
-
-def find(where: Source, answer: HttpAnswer, said: Any) -> Any:
-    """Return the value of an answer, whose body is `said`; None if it has none."""
-    if where.header:
-        return answer.headers.get(where.header)
-    assert where.where  # a source has one of them
-    return where.where.find(said)
 
 
 def _not_kept(name: str, reason: str) -> BackendError:

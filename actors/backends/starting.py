@@ -15,11 +15,13 @@ from actors.report import NOTHING
 
 from . import BackendError, Started
 from .addresses import path_of
+from .answer import HttpAnswer
 from .answers import Reader, start_unknown
-from .client import Client, HttpAnswer
+from .client import Client
 from .facts import Facts, with_facts
 from .failures import LostAnswerError
-from .sources import Keeper, find as source
+from .found import find as source
+from .sources import Keeper
 
 _OVER = ("start", "start.find", "start.then")  # before a job has its name
 _NOT_BEGUN = (408, 425, 429, 503)  # the service says that it has not begun

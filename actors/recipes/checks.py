@@ -14,13 +14,13 @@ from actors.status import Status
 from .calls import Every
 from .fences import check_fences
 from .format import Recipe, params_schema
-from .names import check_names
+from .names import check_login, check_names
 from .states import ELSE, repeated
 from .template import PLACEHOLDER, Placeholder, nearest
 
-_JOB = {"params", "ref", "ref/", "job", "keep", "null"}
-_BEFORE = {"params", "job", "null"}
-_KNOWN_IN = {"start": _BEFORE, "start.find": _BEFORE, "bulk": {"refs", "null"}}
+_JOB = {"params", "ref", "ref/", "job", "keep", "login", "null"}
+_BEFORE = {"params", "job", "login", "null"}
+_KNOWN_IN = {"start": _BEFORE, "start.find": _BEFORE, "bulk": {"refs", "login", "null"}}
 _NAMES_A_JOB = {"ref", "ref/", "refs", "job", "keep"}
 _NEED_NO_NAME = ("start", "start.find", "bulk")
 
@@ -34,6 +34,7 @@ def checked(recipe: Recipe) -> Recipe:
         _check_placeholders(recipe, name, call)
     _check_ref(recipe)
     check_names(recipe)
+    check_login(recipe)
     if recipe.pause or recipe.resume:
         _check_pause(recipe)
     schema = params_schema(recipe)

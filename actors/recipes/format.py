@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from actors.requests import Action
 
 from .calls import Call, Calls, Every, Part, Refused, Source
-from .tables import Adopt, BulkCall, CancelCall, Result, Start, StatusCall
+from .tables import Adopt, BulkCall, CancelCall, Login, Result, Start, StatusCall
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=50, le=3_600_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -20,6 +21,11 @@ class Basic(Part, frozen=True, kw_only=True):
 
     user: str
     password: str
+
+    @property
+    def header(self) -> str:
+        pair = f"{self.user}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
 
 
 class Recipe(Part, frozen=True, kw_only=True):
@@ -42,6 +48,7 @@ class Recipe(Part, frozen=True, kw_only=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     every: Every = Every()
     refused: Refused = Refused()
+    login: Login | None = None
     start: Start
     status: StatusCall
     bulk: BulkCall | None = None
@@ -50,6 +57,12 @@ class Recipe(Part, frozen=True, kw_only=True):
     resume: Calls | None = None
     result: Result = Result()
     adopt: Adopt | None = None
+
+    @property
+    def headers_of_all(self) -> dict[str, str]:
+        """The headers that each request has."""
+        own = {"Authorization": self.basic.header} if self.basic else {}
+        return {**self.headers, **own}
 
     @property
     def addresses(self) -> set[str]:

@@ -21,6 +21,23 @@ def check_names(recipe: Recipe) -> None:
         raise ValueError("needs `request`, not `calls` - at `$.status.next`")
 
 
+def check_login(recipe: Recipe) -> None:
+    """Raise ValueError for a token that no login gives, or that stands in a path."""
+    known = list(recipe.login.keep) if recipe.login else []
+    for table, call in recipe.calls.items():
+        in_path = call.request.placeholders if call.request else []
+        for each in call.placeholders:
+            if each.root == "login" and each.name not in known:
+                hint = nearest(each.name, known)
+                raise ValueError(f"no login keeps {each.name!r} - at `$.{table}`{hint}")
+            if each.root == "login" and each in in_path:
+                where = "belongs into a header, the query or the body"
+                raise ValueError(f"{each} {where} - at `$.{table}.request`")
+    if recipe.login and recipe.login.placeholders:
+        strange = recipe.login.placeholders[0]
+        raise ValueError(f"{strange} is not known in this call - at `$.login`")
+
+
 def _check_kept(recipe: Recipe) -> None:
     kept = recipe.keeps
     if len(kept) > MAX_KEPT:

@@ -29,8 +29,11 @@ def prepared(document: dict[str, Any]) -> dict[str, Any]:
         if isinstance(call := document.get(name), dict)
     }
     names = frozenset(_kept_names(calls))
+    calls = _renamed(calls, names)
+    if isinstance(login := document.get("login"), dict):
+        calls["login"] = _in_full(login)
     # A mistake in `[every]` is found there, and not in each of the calls.
-    return {"every": every, **document, **_renamed(calls, names)}
+    return {"every": every, **document, **calls}
 
 
 def merged(base: Mapping[str, Any], call: dict[str, Any]) -> dict[str, Any]:

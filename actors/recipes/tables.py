@@ -140,6 +140,17 @@ class StatusCall(Calls, frozen=True, kw_only=True):
         )
 
 
+class Login(Every, frozen=True, kw_only=True):
+    """The call whose answer has a token, and the answers after which it is made again.
+
+    Without `request`, the refused answer itself has it.
+    """
+
+    keep: dict[str, Source]
+    again_on: tuple[HttpStatus, ...] = (401,)
+    lasts_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
+
+
 class Adopt(Part, frozen=True, kw_only=True):
     """Jobs that others have started there may be watched, by a name that fits."""
 

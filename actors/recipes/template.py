@@ -16,15 +16,15 @@ import msgspec
 from msgspec import UNSET
 
 PLACEHOLDER = re.compile(
-    r"\{(?:(?P<root>ref/|refs?|job|null)|(?P<table>params|keep)\.(?P<name>[\w-]+))"
+    r"\{(?:(?P<root>ref/|refs?|job|null)|(?P<table>params|keep|login)\.(?P<name>[\w-]+))"
     r"(?:!(?P<how>json|csv|text))?\}"
 )
 _LOOKS_ALIKE = re.compile(r"\{([A-Za-z_]+)[.!/\w-]*\}")
 _ALL = (
-    "{params.NAME}, {keep.NAME}, {ref}, {ref/}, {refs}, {job}, {null}, "
+    "{params.NAME}, {keep.NAME}, {login.NAME}, {ref}, {ref/}, {refs}, {job}, {null}, "
     "and !json, !csv, !text"
 )
-ROOTS = ("params", "keep", "ref", "refs", "job", "null")
+ROOTS = ("params", "keep", "login", "ref", "refs", "job", "null")
 
 
 class Values(NamedTuple):
@@ -35,6 +35,7 @@ class Values(NamedTuple):
     job: str = ""
     refs: Sequence[str | int] = ()
     keep: Mapping[str, Any] = MappingProxyType({})
+    login: Mapping[str, Any] = MappingProxyType({})
 
 
 class Placeholder(NamedTuple):
@@ -58,8 +59,7 @@ class Placeholder(NamedTuple):
 
     def _given(self, values: Values) -> Any:
         if self.name:
-            table = values.params if self.root == "params" else values.keep
-            return table.get(self.name, UNSET)
+            return getattr(values, self.root).get(self.name, UNSET)
         if self.root == "null":
             return None
         return getattr(values, self.root.rstrip("/"))

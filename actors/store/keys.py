@@ -57,6 +57,11 @@ class Keys:
         return astuple(self)
 
 
+def login_key(prefix: str, backend: str) -> str:
+    """Where the token of a service that wants a login is."""
+    return f"{prefix}:{LAYOUT}:login:{backend}"
+
+
 def broker_namespace(prefix: str) -> str:
     """Under which Dramatiq keeps its queues."""
     return f"{prefix}:dramatiq"

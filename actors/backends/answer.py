@@ -1,0 +1,47 @@
+"""An answer of a service: whole, or as a file on its way through us."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import NamedTuple
+
+import aiohttp
+
+from actors.limits import MAX_ANSWER_BYTES
+
+from .failures import LostAnswerError
+
+
+class HttpAnswer(NamedTuple):
+    """An answer with its whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class File:
+    """A file on its way through us."""
+
+    def __init__(self, content_type: str, response: aiohttp.ClientResponse) -> None:
+        self.content_type = content_type
+        # Of a compressed file it is the compressed length.
+        is_as_it_is = "Content-Encoding" not in response.headers
+        self.length = response.content_length if is_as_it_is else None
+        self._response = response
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._response.content.iter_chunked(64 * 1024)
+
+
+async def read(response: aiohttp.ClientResponse) -> bytes:
+    """Read a whole body; raises LostAnswerError if it is too long."""
+    body = bytearray()
+    while chunk := await response.content.readany():
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            response.close()
+            raise LostAnswerError(
+                "too_large", "The service answered with far too much."
+            )
+    return bytes(body)
