@@ -163,6 +163,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         failed = replace(self, status=Status.FAILED, request=request)
         return failed._ended(now_ms, None, Failure(code, message))
 
+    def overdue(self, message: str) -> Job:
+        """If the job was stopped: it was for its deadline, so it has failed."""
+        if self.status is not Status.CANCELLED:
+            return self
+        return replace(self, status=Status.FAILED, error=Failure("deadline", message))
+
     def revised(self) -> Job:
         """The same job as its next revision."""
         return replace(self, revision=self.revision + 1)

@@ -16,6 +16,7 @@ MAX_NUMBER = 2**53  # browsers count exactly up to here
 MAX_NUMBER_CHARACTERS = 40  # of a text that is a number
 MAX_MATCHED_CHARACTERS = 10_000  # of the end of a text, such as a log
 ABSENT_AFTER_MS = 1_000  # one short list, or one 404 of a proxy, ends no job
+DEADLINE_PATIENCE_MS = 60_000  # to stop a job that is overdue and not reachable
 UNSEEN_AFTER_MS = 30_000  # a service may know a new job only after a while
 MAX_BACKOFF_WATCHED_MS = 2_000
 MAX_BACKOFF_IDLE_MS = 30_000

@@ -93,8 +93,9 @@ class Backend(Protocol):
 
     `batch_size` jobs are asked for in one call, `lane_size` jobs by one message. `can`
     holds the actions that it offers. `starts_once`: a start that may have been heard
-    must not be sent again. `adopt_title` is how people call a name of a job that others
-    have started there; None if such jobs may not be adopted.
+    must not be sent again. `deadline_s`: how long a job may run. `adopt_title` is how
+    people call a name of a job that others have started there; None if such jobs may
+    not be adopted.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Backend(Protocol):
     idle_interval_ms: int
     give_up_after_s: int
     starts_once: bool
+    deadline_s: int | None
     adopt_title: str | None
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class HttpBackend:
         )
         self.starts_once = recipe.start.is_once
         self.give_up_after_s = recipe.give_up_after_s
+        self.deadline_s = recipe.deadline_s
         self.adopt_title = recipe.adopt.title if recipe.adopt else None
         self._recipe = recipe
         self._action_calls = recipe.action_calls

@@ -44,6 +44,7 @@ class Recipe(Part, frozen=True, kw_only=True):
     poll_interval_ms: Milliseconds | None = None
     idle_interval_ms: Milliseconds | None = None
     give_up_after_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
+    deadline_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
     remembers_s: Seconds | None = None
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     every: Every = Every()

@@ -35,7 +35,9 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     may be sent only once is under way. `unknown_since_ms` is set while no recipe is
     there for the job's backend. `is_seen`: the backend has said once that it knows the
     job; `absences` counts the answers in a row that say it does not, `absent_since_ms`
-    is when the first came. `kept` are values of its answers that the recipe keeps.
+    is when the first came. `overdue_after_s` is set
+    as soon as we have the job stopped, for it runs longer than that. `kept` are values
+    of its answers that the recipe keeps.
     """
 
     ref: str | None = None
@@ -47,6 +49,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     is_seen: bool = False
     absences: int = 0
     absent_since_ms: int = 0
+    overdue_after_s: int = 0
     kept: dict[str, Any] = {}
 
 

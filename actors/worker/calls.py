@@ -18,9 +18,11 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from actors.backends import Backend
+from actors.clock import now_ms
 from actors.store import LEASE_MS, Store
 from actors.store.values import Beat, Due, Lease
 
+from .deadline import is_overdue
 from .outcomes import Outcomes
 from .starts import Starts
 from .timing import batches
@@ -71,7 +73,7 @@ class Calls:
         All jobs are of one backend, the soonest first.
         """
         backend = self._backends.get(leases[0].job.backend) if leases else None
-        polls = []
+        polls, now = [], now_ms()
         for lease in leases:
             if backend is None:
                 self._outcomes.unknown_backend(lease)
@@ -80,6 +82,8 @@ class Calls:
                 lease.backend_state = replace(lease.backend_state, unknown_since_ms=0)
             if lease.backend_state.ref is None:
                 self._begin(self._starts.start(backend, lease), lease)
+            elif is_overdue(backend, lease, now):
+                self._outcomes.overdue(backend, lease)
             elif lease.job.has_unsent_request:
                 self._begin(self._outcomes.send_request(backend, lease), lease)
             else:

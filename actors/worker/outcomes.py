@@ -6,16 +6,18 @@ import logging
 
 from msgspec.structs import replace
 
-from actors.backends import AbsentError, Backend, BackendError, Handle, Report
+from actors.backends import AbsentError, Backend, BackendError, Report
 from actors.backends.answers import not_understood
 from actors.clock import now_ms
 from actors.job import Job
 from actors.limits import UNKNOWN_BACKEND_RETRY_MS
-from actors.requests import Action, Request, RequestState
+from actors.requests import Action, Request
 from actors.status import Status
 from actors.store.values import BackendState, Lease
 
 from .absence import absent_again, is_gone, vanished
+from .deadline import as_overdue, is_late_beyond_patience, left_running
+from .handle import handle_of
 from .starts import Starts
 from .timing import backoff_ms, interval_ms
 from .write_back import Outcome, WriteBack
@@ -37,7 +39,7 @@ class Outcomes:
         request = lease.job.request
         assert request is not None  # the job has an unsent one
         try:
-            await backend.send(request.action, _handle(lease))
+            await backend.send(request.action, handle_of(lease))
         except BackendError as error:
             await self._not_sent(backend, lease, request, error)
         except Exception as cause:
@@ -49,7 +51,7 @@ class Outcomes:
 
     async def poll(self, backend: Backend, batch: list[Lease]) -> None:
         """Ask the backend how these jobs are."""
-        answers = await backend.reports([_handle(lease) for lease in batch])
+        answers = await backend.reports([handle_of(lease) for lease in batch])
         for lease, answer in zip(batch, answers, strict=True):
             self._answered(backend, lease, answer)
 
@@ -74,6 +76,15 @@ class Outcomes:
             wait_ms = UNKNOWN_BACKEND_RETRY_MS
             self._write(lease, lambda job: job.missed(), state, wait_ms, wait_ms)
 
+    def overdue(self, backend: Backend, lease: Lease) -> None:
+        """The job has run for too long: have it stopped, or give it up."""
+        now, limit_s = now_ms(), backend.deadline_s or 0
+        state = replace(lease.backend_state, overdue_after_s=limit_s)
+        if Action.CANCEL in backend.can:
+            self._write(lease, lambda job: job.asked(Action.CANCEL, now), state)
+        else:
+            self._write(lease, lambda job: left_running(job, limit_s, now), state)
+
     def not_understood(self, backend: Backend, lease: Lease) -> None:
         """An answer, or the job after it, was more than we can handle."""
         if lease.backend_state.ref is None:
@@ -89,7 +100,7 @@ class Outcomes:
         self, backend: Backend, lease: Lease, request: Request, error: BackendError
     ) -> None:
         """Ask how the job is all the same: it may have ended by itself."""
-        [answer] = await backend.reports([_handle(lease)])
+        [answer] = await backend.reports([handle_of(lease)])
         answer = _with_address(answer, lease.job_id)
         if not isinstance(answer, Report):
             self._missed(backend, lease, answer)
@@ -153,6 +164,9 @@ class Outcomes:
         if error.permanent:
             self._write(lease, lambda job: _lost(job, error), state)
             return
+        if is_late_beyond_patience(state, lease.job, now):
+            self._write(lease, lambda job: job.cancelled(now), state)
+            return
         if now - since > backend.give_up_after_s * 1000:
             gave_up = BackendError("given_up", f"{backend.title} was not heard again.")
             self._write(lease, lambda job: _lost(job, gave_up), state)
@@ -186,7 +200,7 @@ class Outcomes:
         """Queue an outcome; the job is polled again so long after its moment."""
         self._write_back.add(
             lease,
-            outcome,
+            as_overdue(outcome, state) if state.overdue_after_s else outcome,
             state,
             lease.at_ms + wait_watched_ms,
             lease.at_ms + wait_idle_ms,
@@ -208,26 +222,6 @@ def _heard_at(now: int, lease: Lease, report: Report) -> BackendState:
         return state
     kept = {**before.kept, **report.kept}
     return replace(state, ref=report.ref or before.ref, kept=kept)
-
-
-def _handle(lease: Lease) -> Handle:
-    job, ref, request = lease.job, lease.backend_state.ref, lease.job.request
-    assert ref is not None  # a job that has none is started first
-    is_stopped = (
-        request is not None
-        and request.action is Action.CANCEL
-        and request.state is RequestState.SENT
-    )
-    state = lease.backend_state
-    return Handle(
-        ref,
-        lease.job_id,
-        job.params,
-        job.started_at,
-        is_stopped,
-        state.kept,
-        state.is_seen,
-    )
 
 
 def _with_address(answer: Report | BackendError, job_id: str) -> Report | BackendError:

@@ -67,6 +67,7 @@ class Oven:
     can: tuple[str, ...] = ("cancel", "pause", "resume")
     lane_size = 200
     starts_once = False
+    deadline_s: int | None = None
     adopt_title: str | None = "Tray"
 
     def __init__(self, name: str = "oven") -> None:
