@@ -16,7 +16,7 @@ from actors.backends import BackendError, Handle, Report
 from actors.backends.http import HttpBackend
 from actors.recipes.load import RecipeError
 from actors.status import Status
-from tests.support.oven import OVEN, Backend, Oven
+from tests.support.oven import IN_BULK, OVEN, Backend, Oven, handles
 
 pytestmark = pytest.mark.asyncio
 
@@ -385,6 +385,20 @@ async def test_the_result_may_be_in_another_answer(
     assert ended.result == {"n": 3}
     assert (without.status, without.result) == (Status.SUCCEEDED, None)
     assert isinstance(missed, BackendError)
+
+
+async def test_each_job_of_a_bulk_answer_has_its_own_result(
+    oven: Oven, backend: Backend
+) -> None:
+    listed = [{"id": "7", "state": "baked"}, {"id": "8", "state": "baking"}]
+    answers = {"/all": {"loaves": listed}, "/loaves/7/report": {"n": 3}}
+    answering(oven, answers)
+
+    seven, eight = await backend(**IN_BULK, **WITH_RESULT).reports(handles("7", "8"))
+
+    assert isinstance(seven, Report)
+    assert isinstance(eight, Report)
+    assert (seven.result, eight.result) == ({"n": 3}, None)
 
 
 async def test_a_result_may_be_a_text(oven: Oven, backend: Backend) -> None:

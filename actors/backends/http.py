@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -168,12 +169,10 @@ class HttpBackend:
             raise not_understood(self.title)
         by_ref = dict(items)
         may_be_deep = brackets(answer.body) - len(items) > MAX_NESTING
-        reports = [
-            await self._with_result(
-                self._one_of_many(by_ref.get(job.ref), job, may_be_deep), job
-            )
-            for job in jobs
+        found = [
+            self._one_of_many(by_ref.get(job.ref), job, may_be_deep) for job in jobs
         ]
+        reports = await self._with_results(found, jobs)
         if "Retry-After" not in answer.headers:
             return reports
         return [
@@ -195,13 +194,18 @@ class HttpBackend:
         except Exception as error:
             return not_understood(self.title, error)
 
+    async def _with_results(
+        self, reports: list[Report | BackendError], jobs: Sequence[Handle]
+    ) -> list[Report | BackendError]:
+        if self._recipe.result.call is None:
+            return reports
+        return await asyncio.gather(*map(self._with_result, reports, jobs))
+
     async def _with_result(
         self, report: Report | BackendError, job: Handle
     ) -> Report | BackendError:
-        is_due = isinstance(report, Report) and report.status is Status.SUCCEEDED
-        if not (is_due and self._recipe.result.call):
+        if isinstance(report, BackendError) or report.status is not Status.SUCCEEDED:
             return report
-        assert isinstance(report, Report)
         try:
             return await self._asker.with_result(report, job)
         except BackendError as error:
