@@ -7,6 +7,7 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes --requirement requirements.txt \
  && useradd --system progrock
 COPY actors actors
+COPY command command
 COPY web web
 COPY demo demo
 COPY templates templates
