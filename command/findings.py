@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,9 +12,8 @@ from actors.recipes.format import Recipe
 from actors.report import Report
 from actors.status import Status
 
-MAX_SHOWN_CHARACTERS = 300
 # Some jobs never say these, and their recipes are right all the same.
-_MAY_BE_SILENT = ("error", "message", "epoch")
+_MAY_BE_SILENT = ("message",)
 
 
 class Finding(NamedTuple):
@@ -38,6 +38,7 @@ def findings(recipe: Recipe, heard: list[Heard]) -> Iterator[Finding]:
     reports = [each.answer for each in heard if isinstance(each.answer, Report)]
     yield from _words(recipe, {report.status for report in reports})
     yield from _values(recipe, reports, heard)
+    yield from _errors(recipe, heard)
     yield from _numbers(heard)
     yield from _unused(recipe, heard)
 
@@ -80,13 +81,23 @@ def _values(
         values = [getattr(report, fields[0]) for report in reports]
         found = [value for value in values if value is not None]
         if found:
-            yield Finding(
-                f"status.{key}", True, f"{found[0]!s:.60} … {found[-1]!s:.60}"
-            )
+            yield Finding(f"status.{key}", True, f"{found[0]} … {found[-1]}")
         else:
             holds = None if key in _MAY_BE_SILENT else False
             seen = f"no answer had it; the last was: {shown(heard[-1].raw)}"
             yield Finding(f"status.{key}", holds, seen)
+
+
+def _errors(recipe: Recipe, heard: list[Heard]) -> Iterator[Finding]:
+    """A job that has failed shows where its reason is."""
+    where = recipe.status.error
+    for each in heard:
+        report = each.answer
+        if where and isinstance(report, Report) and report.status is Status.FAILED:
+            said = where.find(_parsed(each.raw))
+            holds = isinstance(said, str) and bool(said)
+            yield Finding("status.error", holds, said if holds else shown(each.raw))
+            return
 
 
 def _numbers(heard: list[Heard]) -> Iterator[Finding]:
@@ -99,6 +110,10 @@ def _numbers(heard: list[Heard]) -> Iterator[Finding]:
             seen = f"{shares[0]} % … {shares[-1]} %"
             yield Finding("progress never goes down", rises, seen)
     reports = [report for _, report in pairs]
+    raw = [each.progress for each in reports if each.progress is not None]
+    if raw:
+        seen = f"at most {max(raw):g}"
+        yield Finding("a percentage is at most 100", max(raw) <= 100, seen)
     sizes = [(r.done, r.total) for r in reports if r.done is not None and r.total]
     over = [f"{done} of {total}" for done, total in sizes if done > total]
     if sizes:
@@ -109,12 +124,13 @@ def _numbers(heard: list[Heard]) -> Iterator[Finding]:
 def _unused(recipe: Recipe, heard: list[Heard]) -> Iterator[Finding]:
     """Numbers that rose from answer to answer, and that the recipe does not name."""
     texts = " ".join(where.text for where in recipe.status.expressions.values())
+    named = set(re.findall(r"\w+", texts))
     seen: dict[str, set[float]] = {}
     for each in heard:
         for path, number in _numbers_in(_parsed(each.raw), ""):
             seen.setdefault(path, set()).add(number)
     for path, values in seen.items():
-        if len(values) > 2 and path.rpartition(".")[2] not in texts:
+        if len(values) > 2 and path.rpartition(".")[2] not in named:
             said = f"{min(values):g} … {max(values):g}"
             yield Finding(f"the service also tells {path}", None, said)
 
@@ -135,7 +151,5 @@ def _parsed(raw: bytes) -> Any:
 
 
 def shown(raw: bytes) -> str:
-    """An answer as a line of text."""
-    text = " ".join(raw.decode("utf-8", "replace").split())
-    too_long = len(text) > MAX_SHOWN_CHARACTERS
-    return text[:MAX_SHOWN_CHARACTERS] + ("…" if too_long else "")
+    """An answer as a text; whoever prints it masks it, and only then cuts it."""
+    return raw.decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from actors.report import Report
 from .findings import Finding
 from .secrets import Mask
 
+MAX_SHOWN_CHARACTERS = 300
 _MARKS = {True: ("holds", "green"), False: ("fails", "red"), None: ("not seen", "dim")}
 
 
@@ -32,16 +33,23 @@ class Output:
     def mistake(self, text: str) -> None:
         self._console.print(f"[red]{escape(self._mask(text))}[/red]")
 
+    def _cell(self, text: str) -> str:
+        """One line, without secrets, and then not too long."""
+        line = " ".join(self._mask(text).split())
+        too_long = len(line) > MAX_SHOWN_CHARACTERS
+        return line[:MAX_SHOWN_CHARACTERS] + ("…" if too_long else "")
+
     def table(self, findings: Iterable[Finding]) -> None:
         """Print what was claimed and seen: a table, or a line for each."""
         if not self._console.is_terminal:
             for each in findings:
-                self.line(f"{_MARKS[each.holds][0]:8}  {each.claim}: {each.seen}")
+                mark, _ = _MARKS[each.holds]
+                self.line(f"{mark:8}  {each.claim}: {self._cell(each.seen)}")
             return
         table = Table("", "claim", "seen", box=None)
         for each in findings:
             mark, colour = _MARKS[each.holds]
-            said = escape(self._mask(each.claim)), escape(self._mask(each.seen))
+            said = escape(self._cell(each.claim)), escape(self._cell(each.seen))
             table.add_row(f"[{colour}]{mark}[/{colour}]", *said)
         self._console.print(table)
 
@@ -60,7 +68,7 @@ class Output:
     def show(self, progress: Progress | None, report: Report) -> None:
         """Move the bar."""
         if progress is not None:
-            said = escape(self._mask(f"{report.status} {report.message or ''}"))
+            said = escape(self._cell(f"{report.status} {report.message or ''}"))
             percentage = report.percentage
             progress.update(
                 progress.task_ids[0], completed=percentage or 0, description=said

@@ -133,7 +133,7 @@ class Prover:
         rule = self._recipe.result
         for name in rule.values:
             value = (report.result or {}).get(name)
-            seen = f"{value!s:.80}" if value is not None else shown(self._raw)
+            seen = str(value) if value is not None else shown(self._raw)
             self._finds(f"result.values.{name}", value is not None, seen)
         if rule.request is None:
             return

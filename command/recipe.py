@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Callable
@@ -94,7 +93,7 @@ def _add_try(kinds: Any) -> None:
 
 
 def _check(chosen: Any) -> int:
-    output = Output(sys.stdout, Mask.of(chosen.file, os.environ))
+    output = Output(sys.stdout, Mask.of(chosen.file))
     try:
         recipe = load_recipe(chosen.file)
         prover = Prover(chosen.file.stem, recipe, _params(chosen.param), output)
@@ -109,7 +108,7 @@ def _check(chosen: Any) -> int:
 
 
 def _try(chosen: Any) -> int:
-    output = Output(sys.stdout, Mask.of(chosen.file, os.environ))
+    output = Output(sys.stdout, Mask.of(chosen.file))
     try:
         recipe = load_recipe(chosen.file)
         answers = [path.read_bytes() for path in chosen.answer]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actors.backends import Handle
+from actors.backends.answers import Reader
+from actors.recipes.load import load_recipe
 from actors.settings import SHIPPED_RECIPES
+from command.findings import Finding, Heard, findings
+from command.output import Output
+from command.secrets import Mask
 from dev.processes import ROOT
 
 from .test_demo import running_demo
@@ -127,6 +137,77 @@ def test_a_planted_mistake_fails_with_its_reason(
     failures = [line for line in said.splitlines() if line.startswith("fails")]
     assert any(claim in line for line in failures), said
     assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"it is {SECRET}",
+        "x" * 290 + SECRET,
+        '{"key": "a \\"quoted\\" secret"}',
+        "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode(),
+        "http://bob:pass-word-9@example.com",
+    ],
+)
+def test_secrets_are_masked_in_every_form(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "oven.toml"
+    path.write_text(
+        RECIPE.format(url="${URL}").replace(
+            "[headers]", 'basic = { user = "ann", password = "${KEY}" }\n[headers]'
+        )
+        + '[every.headers]\nX-Other = "${OTHER}"\n'
+    )
+    environ = {"KEY": SECRET, "OTHER": 'a "quoted" secret'}
+    environ["URL"] = "http://bob:pass-word-9@example.com"
+    printed = io.StringIO()
+
+    Output(printed, Mask.of(path, environ)).table([Finding("a claim", False, text)])
+
+    secrets = ("secret", "pass-word-9", base64.b64encode(SECRET.encode()).decode()[:8])
+    assert not any(secret in printed.getvalue() for secret in secrets)
+
+
+def heard(*bodies: str, **status: str) -> dict[str, bool | None]:
+    """What is found of these answers, by claim."""
+    recipe = {"state": "state", **status}
+    keys = "".join(f'{key} = "{where}"\n' for key, where in recipe.items())
+    text = f"""
+title = "Oven"
+url = "http://127.0.0.1:9"
+start = {{ request = "POST /loaves", ref = "id" }}
+[status]
+request = "GET /loaves/{{ref}}"
+{keys}states = {{ running = ["on"], succeeded = ["ok"], failed = ["bad"] }}
+"""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(text)
+        file.flush()
+        loaded = load_recipe(Path(file.name), {})
+    reader = Reader(loaded)
+    answers = [
+        Heard("j", reader.one(json.loads(body), Handle("7")), body.encode())
+        for body in bodies
+    ]
+    return {each.claim: each.holds for each in findings(loaded, answers)}
+
+
+def test_a_percentage_over_100_is_no_percentage() -> None:
+    found = heard('{"state": "on", "n": 120}', '{"state": "on", "n": 300}', percent="n")
+
+    assert found["a percentage is at most 100"] is False
+
+
+@pytest.mark.parametrize(("where", "holds"), [("why", True), ("wyh", False)])
+def test_a_job_that_failed_shows_where_its_reason_is(where: str, holds: bool) -> None:
+    found = heard('{"state": "bad", "why": "No flour."}', error=where)
+
+    assert found["status.error"] is holds
+
+
+def test_a_number_that_moves_and_is_not_used_is_told() -> None:
+    bodies = [f'{{"state": "on", "counts": 1, "count": {n}}}' for n in range(4)]
+
+    assert "the service also tells count" in heard(*bodies, percent="counts")
 
 
 def test_only_watching_stops_nothing(url: str, tmp_path: Path) -> None:
