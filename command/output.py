@@ -30,6 +30,10 @@ class Output:
     def line(self, text: str) -> None:
         self._console.print(escape(self._mask(text)))
 
+    def ask(self, text: str) -> None:
+        """Print a question; the answer is typed on the same line."""
+        self._console.print(escape(self._mask(text)), end="")
+
     def mistake(self, text: str) -> None:
         self._console.print(f"[red]{escape(self._mask(text))}[/red]")
 

@@ -1,4 +1,4 @@
-"""`progrock recipe`: check one against its service, try it on answers, list, show."""
+"""`progrock recipe`: begin one, check it, try it on answers, list, show."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from actors.recipes.load import RecipeError, load_recipe
 from actors.recipes.params import ParamsError
 from actors.settings import SHIPPED_RECIPES
 
+from .new import add_new
 from .output import Output
 from .prover import Prover
 from .secrets import Mask
@@ -23,6 +24,7 @@ from .trying import tried
 
 FAILED, WRONG_USE = 1, 2
 EXAMPLES = """examples:
+  progrock recipe new transcoder.toml
   progrock recipe check transcoder.toml -p source=https://example.com/a.mp4
   progrock recipe check backup.toml --only watch
   progrock recipe try transcoder.toml --answer running.json --answer done.json
@@ -33,12 +35,13 @@ def add(commands: Any) -> None:
     """Add the subcommand to argparse's subparsers."""
     recipe = commands.add_parser(
         "recipe",
-        help="check, try and show recipes",
-        description="Check, try and show recipes.",
+        help="begin, check, try and show recipes",
+        description="Begin, check, try and show recipes.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     kinds = recipe.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_new(kinds)
     _add_check(kinds)
     _add_try(kinds)
     _add(kinds, "list", "list the shipped recipes", _list)
