@@ -44,6 +44,17 @@ class Draft:
         keys = tuple(path.split("."))
         self._comments.setdefault(keys, []).append(f"{CHECK} {why}")
 
+    @property
+    def params(self) -> list[str]:
+        """The params that must be given."""
+        return list(self._document.get("params", {}).get("required", ()))
+
+    @property
+    def doubts(self) -> int:
+        """How many places are marked as not sure."""
+        lines = [line for each in self._comments.values() for line in each]
+        return sum(line.startswith(CHECK) for line in lines)
+
     def text(self, *head: str) -> str:
         """Return the recipe as TOML; `head` are its first comments."""
         begin = [f"#{line}" for line in map(_one_line, head)]

@@ -12,9 +12,12 @@ from actors.recipes.load import RecipeError
 
 from .asking import Asker, NoAnswerError
 from .begun import begun
-from .draft import Draft, check_loads
+from .draft import CHECK, Draft, check_loads
+from .drafting import Drafting
+from .openapi import Document, OpenApiError
+from .operations import choose
 from .output import Output
-from .questions import QUESTIONS, words
+from .questions import QUESTIONS
 from .secrets import Mask
 
 WRONG_USE = 2
@@ -36,6 +39,13 @@ def add_new(kinds: Any) -> None:
     parser.add_argument("file", type=Path, nargs="?", help="the recipe to write")
     parser.add_argument("--force", action="store_true", help="replace the file")
     parser.add_argument("--schema", metavar="ADDRESS", help="of recipe.schema.json")
+    parser.add_argument(
+        "--openapi",
+        type=Path,
+        metavar="FILE",
+        help="draft it from an OpenAPI 3 document in JSON; --start and --status then "
+        "choose among its operations",
+    )
     answers = parser.add_argument_group("answers")
     for question in QUESTIONS:
         says = question.says.replace("{path}", "/jobs/{ref}").replace("%", "%%")
@@ -47,18 +57,41 @@ def _new(chosen: Any) -> int:
     output = Output(sys.stdout, Mask(()))
     try:
         _check_is_free(chosen.file, chosen.force)
-        name = chosen.file.stem if chosen.file else "job"
-        answers = Asker(name, _flags(chosen), sys.stdin, output).answers()
-        path = chosen.file or Path(f"{_slug(answers['title'])}.toml")
-        write(path, begun(path.stem, answers), chosen.force, chosen.schema)
-    except (NoAnswerError, FileExistsError, RecipeError, OSError) as error:
+        make = _drafted if chosen.openapi else _asked
+        path, draft = make(chosen, output)
+        write(path, draft, chosen.force, chosen.schema)
+    except (
+        *(NoAnswerError, OpenApiError, RecipeError),
+        *(FileExistsError, OSError),
+    ) as error:
         output.mistake(_reason(error))
         return WRONG_USE
-    params = words(answers["params"])
     output.line(f"Written: {path}")
     output.line("Prove it against the running service:")
-    output.line(next_command(path, [each.partition(":")[0] for each in params]))
+    output.line(next_command(path, draft.params))
     return 0
+
+
+def _asked(chosen: Any, output: Output) -> tuple[Path, Draft]:
+    name = chosen.file.stem if chosen.file else "job"
+    answers = Asker(name, _flags(chosen), sys.stdin, output).answers()
+    path = chosen.file or Path(f"{_slug(answers['title'])}.toml")
+    return path, begun(path.stem, answers)
+
+
+def _drafted(chosen: Any, output: Output) -> tuple[Path, Draft]:
+    flags = _flags(chosen)
+    if others := flags.keys() - {"start", "status"}:
+        raise NoAnswerError(f"--openapi takes no --{min(others)}: edit the file then.")
+    document = Document.read(chosen.openapi)
+    life = choose(document, flags.get("start"), flags.get("status"))
+    path = chosen.file or Path(f"{_slug(document.title)}.toml")
+    draft = Drafting(path.stem, document, life).draft()
+    for line in life.lines:
+        output.line(line)
+    if doubts := draft.doubts:
+        output.line(f"{doubts} places are not sure: look for `# {CHECK}` in the file.")
+    return path, draft
 
 
 def next_command(path: Path, params: list[str]) -> str:

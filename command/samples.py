@@ -55,6 +55,11 @@ class Sample:
         words = [each.value for each in self._fields if each.where == where]
         return words[0] if words else None
 
+    def named(self, name: str) -> str | None:
+        """Return where a field of this name is."""
+        wheres = (f.where for f in self._fields if plain(f.name) == plain(name))
+        return next(wheres, None)
+
     def _find(self, key: str) -> Field | None:
         names = FIELDS[key]
         fits = [f for f in self._fields if plain(f.name) in names and _fits(key, f)]
@@ -101,4 +106,10 @@ def _fields(document: Any) -> Iterator[Field]:
         if isinstance(value, dict) and len(names) < MAX_NESTING:
             waiting.extend(([*names, str(k)], v) for k, v in value.items())
         elif names and not isinstance(value, dict | list):
-            yield Field(path_of(names), names[-1], value)
+            yield Field(path_of(names), _label(names), value)
+
+
+def _label(names: list[str]) -> str:
+    """The message of an error is the reason, not what the job does."""
+    is_reason = len(names) > 1 and plain(names[-2]) == "error"
+    return "error" if is_reason and plain(names[-1]) == "message" else names[-1]
