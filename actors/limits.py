@@ -21,6 +21,7 @@ UNSEEN_AFTER_MS = 15_000  # a service may know a new job only after a while
 MAX_BACKOFF_WATCHED_MS = 2_000
 MAX_BACKOFF_IDLE_MS = 30_000
 MAX_RETRY_AFTER_MS = 60_000  # that a backend may ask for
+UNASKED_AFTER_MS = 2 * MAX_RETRY_AFTER_MS  # between two calls: no worker ran
 MAX_HALVINGS = 16  # of a bulk call whose answer cannot be read; one bad job needs 7
 MAX_START_ATTEMPTS = 4
 MAX_START_MS = 10_000  # for all of them

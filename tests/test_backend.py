@@ -378,7 +378,7 @@ async def test_an_item_that_is_nested_deep_hurts_no_other(
 
 
 @pytest.mark.parametrize(
-    "note", [b"1e400", b"NaN", b'"\\x"', b'"' + b"x" * 1_100_000 + b'"']
+    "note", [b"undefined", b"+1", b"'x'", b'"' + b"x" * 1_100_000 + b'"']
 )
 async def test_an_item_that_spoils_the_whole_answer_hurts_no_other(
     oven: Oven, backend: Backend, note: bytes

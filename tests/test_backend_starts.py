@@ -150,7 +150,7 @@ async def test_a_start_without_a_location_is_final(
     [
         *((status, True) for status in (301, 302, 303, 307, 308)),
         *((400, True), (401, True), (404, True), (409, True), (422, True)),
-        *((408, False), (425, False), (429, False), (503, False)),
+        *((408, False), (425, False), (429, False)),
     ],
 )
 @pytest.mark.parametrize("repeat", ["never", "safe"])

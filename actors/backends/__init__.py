@@ -50,8 +50,13 @@ class AbsentError(BackendError):
     If it says so for a while, the job has ended: as `means` says.
     """
 
-    def __init__(self, message: str, means: Status = Status.FAILED) -> None:
-        super().__init__("gone", message)
+    def __init__(
+        self,
+        message: str,
+        means: Status = Status.FAILED,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__("gone", message, retry_after_s=retry_after_s)
         self.means = means
 
 

@@ -16,7 +16,8 @@ def origin(address: str) -> Origin:
     The user is no part of it. Raises ValueError if there is no such address.
     """
     url = URL(address)
-    return url.scheme, url.raw_host, url.port
+    host = url.raw_host
+    return url.scheme, host and host.removesuffix("."), url.port
 
 
 def path_of(address: str) -> str:

@@ -10,6 +10,7 @@ import aiohttp
 from actors.limits import MAX_ANSWER_BYTES
 
 from .failures import LostAnswerError
+from .packing import is_unpacked, unpacked
 
 
 class HttpAnswer(NamedTuple):
@@ -26,18 +27,18 @@ class File:
     def __init__(self, content_type: str, response: aiohttp.ClientResponse) -> None:
         self.content_type = content_type
         # Of a compressed file it is the compressed length.
-        is_as_it_is = "Content-Encoding" not in response.headers
-        self.length = response.content_length if is_as_it_is else None
+        self.length = None if is_unpacked(response) else response.content_length
         self._response = response
 
     def chunks(self) -> AsyncIterator[bytes]:
-        return self._response.content.iter_chunked(64 * 1024)
+        """The file, piece by piece."""
+        return unpacked(self._response, self._response.content.iter_chunked(64 * 1024))
 
 
 async def read(response: aiohttp.ClientResponse) -> bytes:
     """Read a whole body; raises LostAnswerError if it is too long."""
     body = bytearray()
-    while chunk := await response.content.readany():
+    async for chunk in unpacked(response, response.content.iter_any()):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             response.close()

@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 class Unknown(Exception):  # noqa: N818 - it is no error, the job may be there soon
     """An answer says that the service does not know the job."""
 
+    def __init__(self, answer: HttpAnswer) -> None:
+        self.retry_after_s = retry_after(answer.headers.get("Retry-After"))
+
 
 class Reader:
     """Reads the answers of one kind of service."""
@@ -55,8 +58,8 @@ class Reader:
         """Read an answer to the status call; raises BackendError."""
         try:
             return self.one(self.said(answer, self._recipe.status), handle)
-        except Unknown:
-            return self.absent(handle)
+        except Unknown as unknown:
+            return self.absent(handle, unknown.retry_after_s)
 
     def said(self, answer: HttpAnswer, call: Every, name: str = "") -> Any:
         """Return what a status call has answered, as expressions read it.
@@ -70,9 +73,9 @@ class Reader:
                 self._check_is_no_refusal(said, call)
             return said
         if answer.status in self._absent_statuses:
-            raise Unknown
+            raise Unknown(answer)
         if _is_said(rule.absent.when, _parsed(answer)):
-            raise Unknown
+            raise Unknown(answer)
         is_final = answer.status in rule.final and answer.status not in _UNKNOWN_THERE
         raise self.refusal(answer, call, permanent=is_final)
 
@@ -127,16 +130,17 @@ class Reader:
             **found,
         )
 
-    def absent(self, handle: Handle) -> Report:
+    def absent(self, handle: Handle, retry_after_s: float | None = None) -> Report:
         """The service does not know the job: not yet, or no longer, or as its end.
 
         Raises AbsentError unless the recipe says that it is too early.
         """
         rule = self._recipe.status.absent
         if rule.within_s and _age_s(handle) < rule.within_s:
-            return Report(status=Status.QUEUED, is_seen=False)
+            early = Report(status=Status.QUEUED, is_seen=False)
+            return replace(early, retry_after_s=retry_after_s)
         message = f"{self._recipe.title} no longer knows this job."
-        raise AbsentError(message, Status(rule.means))
+        raise AbsentError(message, Status(rule.means), retry_after_s)
 
     def refusal(
         self, answer: HttpAnswer, call: Every, *, permanent: bool

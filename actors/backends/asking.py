@@ -110,8 +110,8 @@ class Asker:
         answers = dict(zip(calls, await asyncio.gather(*asked), strict=True))
         try:
             said = {n: self._said(n, calls[n], each) for n, each in answers.items()}
-        except Unknown:
-            return self._reader.absent(job)
+        except Unknown as unknown:
+            return self._reader.absent(job, unknown.retry_after_s)
         report = self._reader.one(said, job)
         kept: dict[str, Any] = dict(report.kept)
         for name, answer in answers.items():
@@ -143,6 +143,8 @@ class Asker:
 
 
 def paced(report: Report, answer: HttpAnswer) -> Report:
-    """Also a success may say how long to wait for the next question."""
+    """Also a success may say how long to wait; of several answers the longest holds."""
     headers: Mapping[str, str] = answer.headers
-    return replace(report, retry_after_s=retry_after(headers["Retry-After"]))
+    waits = report.retry_after_s, retry_after(headers["Retry-After"])
+    known = [each for each in waits if each is not None]
+    return replace(report, retry_after_s=max(known, default=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,11 +15,21 @@ from . import BackendError
 from .answer import HttpAnswer
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Each escape of a JSON text, so that the second half of `\\ud83d` is not taken for one.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# A string that lacks its end is one, too: looking for it again would take for ever.
+_TOKEN = re.compile(
+    rb'"(?:[^"\\]|\\.)*+"?'
+    rb"|-?\b(?:NaN|Infinity)\b"
+    rb"|(?<![\d.])(?P<number>-?\d++(?:\.\d++)?[eE]\+?\d{3,9})",
     re.DOTALL,
+)
+# Each escape in a string, so that the second half of `\\ud83d` is not taken for one.
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb'|\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])'
+    rb"|(?P<slash>\\)"
+    rb"|(?P<control>[\x00-\x1f])"
 )
 
 
@@ -44,8 +55,11 @@ def parsed(body: bytes, *, is_checked: bool = True) -> Any:
     """Parse JSON; one bad character in a message does not hide the rest.
 
     A mark at the beginning is skipped (RFC 8259, section 8.1). Half a surrogate pair,
-    and bytes that are not UTF-8, become U+FFFD. Raises ValueError.
+    and bytes that are not UTF-8, become U+FFFD. Control characters and backslashes are
+    taken as they are, and NaN, as Python writes it, as null. Raises ValueError.
     """
+    if body.startswith(_UTF_16_MARKS):
+        body = body.decode("utf-16", "replace").encode()
     body = body.removeprefix(_BYTE_ORDER_MARK)
     try:
         return parse_json(body, is_checked=is_checked)
@@ -82,5 +96,21 @@ def retry_after(value: str | None) -> float | None:
 
 
 def _mended(body: bytes) -> bytes:
-    whole = _ESCAPE.sub(lambda m: rb"\ufffd" if m["half"] else m[0], body)
-    return whole.decode("utf-8", "replace").encode()
+    return _TOKEN.sub(_mended_token, body.decode("utf-8", "replace").encode())
+
+
+def _mended_token(token: re.Match[bytes]) -> bytes:
+    if token[0].startswith(b'"'):
+        return _ESCAPE.sub(_mended_escape, token[0])
+    is_finite = token["number"] and math.isfinite(float(token["number"]))
+    return token[0] if is_finite else b"null"
+
+
+def _mended_escape(escape: re.Match[bytes]) -> bytes:
+    if escape["half"]:
+        return rb"\ufffd"
+    if escape["slash"]:
+        return rb"\\"
+    if escape["control"]:
+        return rb"\u%04x" % ord(escape["control"])
+    return escape[0]

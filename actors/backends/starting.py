@@ -24,7 +24,6 @@ from .found import find as source
 from .sources import Keeper
 
 _OVER = ("start", "start.find", "start.then")  # before a job has its name
-_NOT_BEGUN = (408, 425, 429, 503)  # the service says that it has not begun
 
 
 class Starter:
@@ -55,7 +54,7 @@ class Starter:
         answer = await self._sent(self._call, values)
         said, kept = self._read(self._call, rule, values, answer)
         ref = ours or self._checked(self._named(rule, answer, said), values, kept)
-        return await self._go_on(values, Started(ref, kept))
+        return await self._begun(values, Started(ref, kept))
 
     def can_name(self, ref: str) -> bool:
         """True if the calls about a job can name it so, if it was started elsewhere."""
@@ -77,6 +76,15 @@ class Starter:
             return None
         kept = self._keeper.kept(find, values, answer, said)
         return Started(self._checked(ref, values, kept), kept)
+
+    async def _begun(self, values: Values, begun: Started) -> Started:
+        """Go on after our own start, which is not to be sent again from here on."""
+        try:
+            return await self._go_on(values, begun)
+        except BackendError as error:
+            if error.permanent or not self._is_once:
+                raise
+            raise start_unknown(self._recipe.title) from error
 
     async def _go_on(self, values: Values, begun: Started) -> Started:
         """Send the second call of a start, if there is one."""
@@ -132,7 +140,7 @@ class Starter:
         status = answer.status
         if call.accepts(status):
             return
-        if self._is_once and status >= 500 and status not in _NOT_BEGUN:
+        if self._is_once and status >= 500 and not _says_later(answer):
             raise start_unknown(self._recipe.title)
         raise self._reader.refusal(answer, call, permanent=status < 500)
 
@@ -165,3 +173,11 @@ class Starter:
         except ValueError:  # unfit, or a header's bytes that are not UTF-8
             return False
         return True
+
+
+def _says_later(answer: HttpAnswer) -> bool:
+    """True if a service that is busy says when to come back, so it has not begun.
+
+    A 503 alone may be a proxy's that has passed the start on and lost the answer.
+    """
+    return answer.status == 503 and "Retry-After" in answer.headers

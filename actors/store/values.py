@@ -31,8 +31,9 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `ref` is the backend's name for the job. `failures` counts calls that failed in a
     row, `heard_ms` is when a call last succeeded, `silent_since_ms` when the first
-    call failed since then. `sent_ms` is set while a start that
-    may be sent only once is under way. `unknown_since_ms` is set while no recipe is
+    call failed since then, `missed_ms` when the last did. `sent_ms` is
+    set while a start that may be sent only once is under way. `unknown_since_ms` is set
+    while no recipe is
     there for the job's backend. `is_seen`: the backend has said once that it knows the
     job; `absences` counts the answers in a row that say it does not, `absent_since_ms`
     is when the first came. `overdue_after_s` is set
@@ -44,6 +45,7 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     failures: int = 0
     heard_ms: int = 0
     silent_since_ms: int = 0
+    missed_ms: int = 0
     sent_ms: int = 0
     unknown_since_ms: int = 0
     is_seen: bool = False
@@ -65,7 +67,8 @@ class Beat(NamedTuple):
 class Lease:
     """A job that is ours until the lease ends, as the job was when we took it.
 
-    `at_ms` is when to call its backend, by Redis's clock.
+    `at_ms` is when to call its backend, by Redis's clock; `asked_ms` is when we took it
+    to do so, by ours.
     """
 
     job_id: str
@@ -76,6 +79,7 @@ class Lease:
     at_ms: int
     watched: bool = False
     told_ms: int = 0
+    asked_ms: int = 0
     is_broken: bool = False  # its call or its writing failed in an unforeseen way
 
     @classmethod

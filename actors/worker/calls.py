@@ -75,6 +75,7 @@ class Calls:
         backend = self._backends.get(leases[0].job.backend) if leases else None
         polls, now = [], now_ms()
         for lease in leases:
+            lease.asked_ms = now
             if backend is None:
                 self._outcomes.unknown_backend(lease)
                 continue

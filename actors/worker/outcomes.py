@@ -18,8 +18,9 @@ from actors.store.values import BackendState, Lease
 from .absence import absent_again, is_gone, vanished
 from .deadline import as_overdue, is_late_beyond_patience, left_running
 from .handle import handle_of
+from .silence import missed_again
 from .starts import Starts
-from .timing import backoff_ms, interval_ms
+from .timing import at_least, backoff_ms, interval_ms
 from .write_back import Outcome, WriteBack
 
 logger = logging.getLogger(__name__)
@@ -159,15 +160,14 @@ class Outcomes:
         if isinstance(error, AbsentError):
             self._absent(backend, lease, error, now)
             return
-        since = before.silent_since_ms or now  # not since nobody asked
-        state = replace(before, failures=before.failures + 1, silent_since_ms=since)
+        state = missed_again(before, lease.asked_ms, now)
         if error.permanent:
             self._write(lease, lambda job: _lost(job, error), state)
             return
         if is_late_beyond_patience(state, lease.job, now):
             self._write(lease, lambda job: job.cancelled(now), state)
             return
-        if now - since > backend.give_up_after_s * 1000:
+        if now - state.silent_since_ms > backend.give_up_after_s * 1000:
             gave_up = BackendError("given_up", f"{backend.title} was not heard again.")
             self._write(lease, lambda job: _lost(job, gave_up), state)
             return
@@ -186,7 +186,7 @@ class Outcomes:
             return
         if state.absences == 1:
             logger.info("Job %s is not known there: %s", lease.job_id, error)
-        waits = backend.poll_interval_ms, backend.idle_interval_ms
+        waits = at_least(error.retry_after_s, backend)
         self._write(lease, lambda job: job.missed(), state, *waits)
 
     def _write(
@@ -214,6 +214,7 @@ def _heard_at(now: int, lease: Lease, report: Report) -> BackendState:
         failures=0,
         heard_ms=now,
         silent_since_ms=0,
+        missed_ms=0,
         is_seen=before.is_seen or report.is_seen,
         absences=0,
         absent_since_ms=0,

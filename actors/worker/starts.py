@@ -16,6 +16,7 @@ from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
 from actors.status import Status
 from actors.store.values import BackendState, Lease
 
+from .silence import missed_again
 from .timing import backoff_ms
 from .write_back import Outcome, WriteBack
 
@@ -54,9 +55,10 @@ class Starts:
 
     def failed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
         """Try again soon, unless asking again is of no use or not safe."""
-        before = lease.backend_state
-        state = replace(before, failures=before.failures + 1, sent_ms=0)
-        waited_ms = now_ms() - state.heard_ms
+        now = now_ms()
+        before = replace(lease.backend_state, sent_ms=0)
+        state = missed_again(before, lease.asked_ms, now)
+        waited_ms = now - state.silent_since_ms
         if (
             error.permanent
             or state.failures >= MAX_START_ATTEMPTS

@@ -32,9 +32,14 @@ def batches(leases: list[Lease], size: int) -> Iterator[list[Lease]]:
 
 def interval_ms(backend: Backend, report: Report) -> tuple[int, int]:
     """Return how long to wait for the next poll while watched, and while not."""
-    if not report.retry_after_s:
+    return at_least(report.retry_after_s, backend)
+
+
+def at_least(retry_after_s: float | None, backend: Backend) -> tuple[int, int]:
+    """Return the usual pauses, longer if the backend asks for that."""
+    if not retry_after_s:
         return backend.poll_interval_ms, backend.idle_interval_ms
-    asked_ms = int(min(report.retry_after_s * 1000, MAX_RETRY_AFTER_MS))
+    asked_ms = int(min(retry_after_s * 1000, MAX_RETRY_AFTER_MS))
     return (
         max(asked_ms, backend.poll_interval_ms),
         max(asked_ms, backend.idle_interval_ms),
