@@ -5,7 +5,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 TSC = npx --yes --package typescript@5.9 tsc
 
-.PHONY: run install test check lock bench faults clean
+.PHONY: run install test check lock bench faults kills clean
 
 run: install
 	@exec $(BIN)/python -m dev
@@ -38,6 +38,9 @@ bench: install
 
 faults: install
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+kills: install
+	$(BIN)/python -m tests.faults.kills $(KILLS)
 
 clean:
 	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
