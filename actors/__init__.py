@@ -1,7 +1,17 @@
 """The door: all that others may use. Importing it registers the actors, so that
 `dramatiq actors` is the worker; it reads no environment and opens nothing."""
 
-from .backends import Backend, BackendError, Handle, ResultFile
+from .backends import (
+    AbsentError,
+    Backend,
+    BackendError,
+    Handle,
+    Report,
+    ResultFile,
+    Started,
+)
+from .backends.failures import LostAnswerError
+from .backends.python import BytesFile, PythonBackend, Setup, opened
 from .backends.registry import Backends
 from .broker import broker
 from .clock import now_ms, timestamp
@@ -11,9 +21,10 @@ from .json_input import TooDeepError, parse_json
 from .libraries import rely_on, replace
 from .process import calm_garbage_collector
 from .recipes.params import ParamsError
+from .report import Step
 from .requests import Action
 from .settings import SettingError, Settings
-from .status import Status
+from .status import Failure, Status
 from .store import KeyReusedError, Store, TooManyJobsError
 from .store.redis import require as require_redis
 from .store.values import Snapshot, announced
@@ -21,20 +32,29 @@ from .worker.loop import UvLoop, WorkerProcess
 from .worker.survival import Signals, ThreadWatch
 
 __all__ = [
+    "AbsentError",
     "Action",
     "Backend",
     "BackendError",
     "Backends",
+    "BytesFile",
+    "Failure",
     "Handle",
     "Job",
     "KeyReusedError",
+    "LostAnswerError",
     "NotPossibleError",
     "ParamsError",
+    "PythonBackend",
+    "Report",
     "ResultFile",
     "SettingError",
     "Settings",
+    "Setup",
     "Snapshot",
+    "Started",
     "Status",
+    "Step",
     "Store",
     "TooDeepError",
     "TooManyJobsError",
@@ -44,6 +64,7 @@ __all__ = [
     "calm_garbage_collector",
     "connect_broker",
     "now_ms",
+    "opened",
     "parse_json",
     "rely_on",
     "replace",

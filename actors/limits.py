@@ -28,3 +28,4 @@ MAX_START_MS = 10_000  # for all of them
 ASK_AGAIN_AFTER_MS = 2_000  # a request that was sent, and to which nothing happened
 UNKNOWN_BACKEND_GRACE_MS = 60_000  # in which a rolling deploy may bring the recipe
 UNKNOWN_BACKEND_RETRY_MS = 2_000
+LOG_CAUSE_AGAIN_AFTER_S = 600  # of an error that a class in Python raises alike

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.recipes.expression import Expression
-from actors.recipes.format import Recipe
+from actors.recipes.format import PythonRecipe, Recipe
 from actors.recipes.parts import Body, Fields, Headers, RequestLine
 from actors.recipes.template import Shape
 from actors.status import Status
@@ -36,17 +36,27 @@ _SHORT = ("Source", "Reference")
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a recipe as it is written in its file."""
-    whole = msgspec.json.schema(Recipe, schema_hook=_KINDS.__getitem__)
-    tables = whole["$defs"]
+    [http, python], tables = msgspec.json.schema_components(
+        [Recipe, PythonRecipe],
+        schema_hook=_KINDS.__getitem__,
+        ref_template="#/$defs/{name}",
+    )
     for table in tables.values():
         _loosen(table)
     for name in _SHORT:
         tables[name] = {"anyOf": [_TEXT, tables[name]]}
     unless = tables["NamedCall"]["properties"]["unless"]
     tables["NamedCall"]["properties"]["unless"] = {"anyOf": [_TEXT, unless]}
-    top = tables["Recipe"]["properties"]
-    top["$schema"] = _TEXT
-    return {"$schema": DIALECT, "title": "A recipe of ProgRock", **whole}
+    for name in ("Recipe", "PythonRecipe"):
+        tables[name]["properties"]["$schema"] = _TEXT
+    return {
+        "$schema": DIALECT,
+        "title": "A recipe of ProgRock",
+        "if": {"required": ["backend"]},
+        "then": python,
+        "else": http,
+        "$defs": tables,
+    }
 
 
 def _loosen(table: dict[str, Any]) -> None:

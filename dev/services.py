@@ -29,7 +29,7 @@ from `docs/services.toml` by `python -m dev.services`.
 - *tried*: the shipped recipe is tested against the real server.
 - *recorded*: the shipped recipe is tested only against answers as the documentation shows them.
 - *only read*: nothing was run. Documentation or source was read, some of it long ago, and this is what it lets expect. *Fits*: a recipe starts it, watches it to the right end, and stops it if the service can. *Partly*: the same, but something is lost or must be done by hand. *Not yet*: it needs something that recipes lack today.
-- A *`Backend` class* is Python, for streams and signed requests: see *Another kind of backend* in the [README](../README.md).
+- A *`Backend` class* is Python, for streams and signed requests: see [Backends in Python](backends.md).
 """  # noqa: E501  # Markdown's lines are sentences
 
 

@@ -60,3 +60,28 @@ def test_a_slip_does_not_fit(old: str, new: str) -> None:
     assert old in text
 
     assert list(VALIDATOR.iter_errors(tomllib.loads(text.replace(old, new))))
+
+
+IN_PYTHON = """
+title = "Pan"
+backend = "package.module:Pan"
+timeout_s = 2
+options = { shelf = 3, eggs = ["${EGG}"] }
+"""
+
+
+def test_a_recipe_that_names_a_class_fits() -> None:
+    assert list(VALIDATOR.iter_errors(tomllib.loads(IN_PYTHON))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        IN_PYTHON + 'url = "http://x"',
+        IN_PYTHON.replace("timeout_s", "timeout"),
+        IN_PYTHON.replace('title = "Pan"', ""),
+        IN_PYTHON.replace("backend", "beckend"),
+    ],
+)
+def test_a_slip_in_it_does_not_fit(text: str) -> None:
+    assert list(VALIDATOR.iter_errors(tomllib.loads(text)))

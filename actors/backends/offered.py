@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from actors.recipes.format import Recipe
-from actors.recipes.load import RecipeError, load_recipe
+from actors.recipes.format import AnyRecipe
+from actors.recipes.load import RecipeError, load
 from actors.recipes.template import nearest
 from actors.settings import SHIPPED_RECIPES, SettingError, Settings
 
 SERVICES = SHIPPED_RECIPES / "services"
 
 
-def offered(settings: Settings) -> dict[str, Recipe]:
+class Offer(NamedTuple):
+    """A recipe, its file, and the setting that names the file."""
+
+    setting: str
+    path: Path
+    recipe: AnyRecipe
+
+
+def offered(settings: Settings) -> dict[str, Offer]:
     """Return recipes by name, in the order in which people see them.
 
     A recipe in a later folder replaces one of the same name, which is not read then.
@@ -31,7 +40,7 @@ def offered(settings: Settings) -> dict[str, Recipe]:
             "There is no recipe: name a folder of yours in PROGROCK_RECIPES, or a "
             "shipped one in PROGROCK_SHIPPED_RECIPES."
         )
-    names = sorted(recipes, key=lambda name: (recipes[name].order, name))
+    names = sorted(recipes, key=lambda name: (recipes[name].recipe.order, name))
     return {name: recipes[name] for name in names}
 
 
@@ -49,8 +58,8 @@ def shipped(settings: Settings) -> Iterator[Path]:
         yield known[name]
 
 
-def _read(setting: str, path: Path) -> Recipe:
+def _read(setting: str, path: Path) -> Offer:
     try:
-        return load_recipe(path)
+        return Offer(setting, path, load(path))
     except RecipeError as error:
         raise SettingError(f"{setting}: {error}") from error

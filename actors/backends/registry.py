@@ -1,16 +1,18 @@
-"""Every backend that a recipe describes."""
+"""Every backend that a recipe describes, over HTTP or by a class in Python."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from actors.recipes.format import Recipe
+from actors.recipes.format import PythonRecipe, Recipe
+from actors.recipes.load import RecipeError
 from actors.settings import SettingError, Settings
 from actors.store.tokens import TokenShelf
 
 from . import Backend
 from .http import HttpBackend
-from .offered import offered
+from .imported import imported
+from .offered import Offer, offered
 
 
 class Backends(Mapping[str, Backend]):
@@ -26,10 +28,9 @@ class Backends(Mapping[str, Backend]):
     @classmethod
     def read(cls, settings: Settings) -> Backends:
         """Read all recipes; raises SettingError, which names file and key."""
-        pace = (settings.poll_interval_ms, settings.idle_interval_ms)
         backends = {
-            name: HttpBackend(name, recipe, *pace, shelf=_shelf(settings, name, recipe))
-            for name, recipe in offered(settings).items()
+            name: _backend(settings, name, offer)
+            for name, offer in offered(settings).items()
         }
         if settings.default_backend and settings.default_backend not in backends:
             raise SettingError(
@@ -51,6 +52,17 @@ class Backends(Mapping[str, Backend]):
         """Close every connection to a third party."""
         for backend in self._backends.values():
             await backend.close()
+
+
+def _backend(settings: Settings, name: str, offer: Offer) -> Backend:
+    pace = (settings.poll_interval_ms, settings.idle_interval_ms)
+    recipe = offer.recipe
+    if isinstance(recipe, PythonRecipe):
+        try:
+            return imported(name, offer.path, recipe, *pace)
+        except RecipeError as error:
+            raise SettingError(f"{offer.setting}: {error}") from error
+    return HttpBackend(name, recipe, *pace, shelf=_shelf(settings, name, recipe))
 
 
 def _shelf(settings: Settings, name: str, recipe: Recipe) -> TokenShelf | None:

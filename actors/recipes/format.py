@@ -108,7 +108,30 @@ class Recipe(Part, frozen=True, kw_only=True):
         return {name: where for call in tables for name, where in call.keep.items()}
 
 
-def params_schema(recipe: Recipe) -> dict[str, Any]:
+class PythonRecipe(Part, frozen=True, kw_only=True):
+    """One kind of third party that a class in Python speaks to.
+
+    `backend` is its module and its name, `options` are for it alone.
+    """
+
+    title: str
+    description: str = ""
+    order: int = 0
+    backend: str
+    unit: str | None = None
+    timeout_s: Seconds = 5
+    poll_interval_ms: Milliseconds | None = None
+    idle_interval_ms: Milliseconds | None = None
+    give_up_after_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
+    deadline_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+AnyRecipe = Recipe | PythonRecipe
+
+
+def params_schema(recipe: AnyRecipe) -> dict[str, Any]:
     """Return the JSON Schema of the params: an object that takes nothing unnamed."""
     return {
         "type": "object",

@@ -13,7 +13,8 @@ import msgspec
 from jsonschema import SchemaError
 
 from .checks import checked
-from .format import Recipe
+from .format import AnyRecipe, PythonRecipe, Recipe
+from .in_python import read
 from .mistakes import in_one_line
 from .prepare import prepared
 from .template import PLACEHOLDER
@@ -30,19 +31,32 @@ class RecipeError(Exception):
 
 
 def load_recipe(path: Path, environ: Mapping[str, str] = os.environ) -> Recipe:
+    """Read a recipe that says how to speak HTTP; raises RecipeError."""
+    recipe = load(path, environ)
+    if isinstance(recipe, PythonRecipe):
+        raise RecipeError(
+            f"{path}: `backend` names a class in Python, only recipes of HTTP services "
+            "can be used here - at `$.backend`"
+        )
+    return recipe
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> AnyRecipe:
     """Read one recipe; raises RecipeError, which names the file and the key."""
     text = ""
     try:
         text = path.read_text("utf-8")
         document = _filled_in(tomllib.loads(text), environ, "$")
+        if "backend" in document:
+            return read(document)
         recipe = msgspec.convert(prepared(document), Recipe, dec_hook=_decode)
         return checked(recipe)
     except (OSError, UnicodeDecodeError, ValueError, SchemaError) as error:
-        line = _without_values(in_one_line(error), text, environ)
+        line = without_values(in_one_line(error), text, environ)
         raise RecipeError(f"{path}: {line}") from error
 
 
-def _without_values(line: str, text: str, environ: Mapping[str, str]) -> str:
+def without_values(line: str, text: str, environ: Mapping[str, str]) -> str:
     """Name the variables in a line instead of their values, which may be secret."""
     for match in _VARIABLE.finditer(text):
         value = environ.get(match["name"], "")

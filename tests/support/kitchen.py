@@ -253,7 +253,7 @@ def connected(redis_url: str) -> PunctualBroker:
 async def working(
     broker: Broker,
     store: Store,
-    oven: Oven,
+    oven: Any,  # an Oven, or any other Backend
     redis_url: str,
     worker_timeout: int,
     grace_ms: int = 60_000,
@@ -273,7 +273,8 @@ async def working(
             await kitchen.is_listening.wait()
             yield kitchen
         finally:
-            oven.hanging.clear()
+            if isinstance(oven, Oven):
+                oven.hanging.clear()
             await asyncio.to_thread(worker.stop)
             listening.cancel()
             await asyncio.wait([listening])
