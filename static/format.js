@@ -2,12 +2,34 @@
 
 /** @import { Job, ResultView, Status } from "./types.js" */
 
+// Made once: a formatter costs more than all that it formats in a second.
 const NUMBER = new Intl.NumberFormat("en")
+const TENTHS = new Intl.NumberFormat("en", { maximumFractionDigits: 1 })
 
-/** @param {Pick<Job, "done" | "total" | "unit">} job */
+const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"]
+const WRITTEN_AS_1000 = 999.95 // with one decimal
+
+/**
+ * How much is done: `7 / 9 rows`, `19.2 MB of 4.3 GB`; nothing if unknown.
+ * @param {Pick<Job, "done" | "total" | "unit">} job
+ */
 export function amount({ done, total, unit }) {
   if (done === null) return ""
+  if (unit === "bytes") return total === null ? bytes(done) : `${bytes(done)} of ${bytes(total)}`
   return [NUMBER.format(done), ...(total === null ? [] : ["/", NUMBER.format(total)]), unit ?? ""].join(" ").trim()
+}
+
+/**
+ * `512 B`, `19.2 MB`: in thousands, with one decimal at most.
+ * @param {number} size
+ */
+function bytes(size) {
+  let unit = 0
+  while (Math.abs(size) >= WRITTEN_AS_1000 && unit < BYTES.length - 1) {
+    size /= 1000
+    unit += 1
+  }
+  return `${TENTHS.format(size)} ${BYTES[unit]}`
 }
 
 /** @param {number | null} progress */

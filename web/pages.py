@@ -11,9 +11,9 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from actors import Action, now_ms, timestamp
 
 from .http.display import (
+    amount,
     elapsed,
     indented,
-    number,
     read,
     seconds_until,
     text,
@@ -30,7 +30,7 @@ routes = Blueprint("pages", __name__)
 
 def install(app: Quart) -> None:
     """Give the templates their filters and the time."""
-    filters = (elapsed, seconds_until, number, text, indented, web_address)
+    filters = (amount, elapsed, seconds_until, text, indented, web_address)
     app.jinja_env.filters.update({each.__name__: each for each in filters})
     app.context_processor(_context)
 

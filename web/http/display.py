@@ -13,6 +13,9 @@ from typing import Any
 
 import msgspec
 
+_THOUSANDTH, _TENTH = Decimal("0.001"), Decimal("0.1")
+_BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
+_WRITTEN_AS_1000 = 999.95  # with one decimal
 _WEB_ADDRESS = re.compile(r"(/(?!/)|https?://)[^\\\x00-\x1f]*")
 
 
@@ -47,12 +50,31 @@ def seconds_until(start: str, end: str) -> int:
     return max(0, int(between.total_seconds()))
 
 
-def number(value: float) -> str:
-    """`1,234.568`: commas, and three decimals at most."""
+def number(value: float, step: Decimal = _THOUSANDTH) -> str:
+    """`1,234.568`: commas, and three decimals at most, or those of `step`."""
     if value == int(value):
         return f"{int(value):,}"
-    rounded = Decimal(repr(value)).quantize(Decimal("0.001"), ROUND_HALF_UP)
+    rounded = Decimal(repr(value)).quantize(step, ROUND_HALF_UP)
     return f"{rounded:,f}".rstrip("0").rstrip(".")
+
+
+def amount(job: Mapping[str, Any]) -> str:
+    """How much is done: `7 / 9 rows`, `19.2 MB of 4.3 GB`; nothing if unknown."""
+    done, total, unit = job.get("done"), job.get("total"), job.get("unit")
+    if done is None:
+        return ""
+    write, between = (_bytes, " of ") if unit == "bytes" else (number, " / ")
+    said = between.join(write(each) for each in (done, total) if each is not None)
+    return f"{said} {unit}" if unit and unit != "bytes" else said
+
+
+def _bytes(size: float) -> str:
+    """`512 B`, `19.2 MB`: in thousands, with one decimal at most."""
+    units = iter(_BYTES)
+    unit = next(units)
+    while abs(size) >= _WRITTEN_AS_1000 and unit != _BYTES[-1]:
+        size, unit = size / 1000, next(units)
+    return f"{number(size, _TENTH)} {unit}"
 
 
 def text(value: object) -> str:
