@@ -1,11 +1,12 @@
 // How a job is written for people: pure functions, no DOM. The server's templates follow the same table of cases.
 
-/** @import { Job, ResultView, Status } from "./types.js" */
+/** @import { Job, ResultView, Status, Step } from "./types.js" */
 
 // Made once: a formatter costs more than all that it formats in a second.
 const NUMBER = new Intl.NumberFormat("en")
 const TENTHS = new Intl.NumberFormat("en", { maximumFractionDigits: 1 })
 
+export const MAX_STEPS = 50
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"]
 const WRITTEN_AS_1000 = 999.95 // with one decimal
 
@@ -39,29 +40,42 @@ export function percent(progress) {
 
 /**
  * A job in the shortest form, for a title.
- * @param {Pick<Job, "status" | "progress">} job
+ * @param {Pick<Job, "status" | "progress" | "queue_place">} job
  */
-export function headline({ status, progress }) {
-  return status === "running" && progress !== null ? `${Math.floor(progress)}%` : status
+export function headline(job) {
+  const { status, progress } = job
+  return status === "running" && progress !== null ? `${Math.floor(progress)}%` : statusText(job)
 }
 
 /**
- * Since when a job's time counts.
- * @param {Pick<Job, "created_at" | "started_at">} job
+ * A job's status, with its place if it waits in a queue.
+ * @param {Pick<Job, "status" | "queue_place">} job
  */
-export function startOf({ created_at, started_at }) {
-  return started_at ?? created_at
+export function statusText({ status, queue_place }) {
+  return status === "queued" && queue_place ? `${status}, place ${queue_place}` : status
 }
 
 /**
- * How long a job has taken, or took: `0:07`, `12:34`, `1:02:03`.
- * @param {string} since
- * @param {string | null} until none if it has not ended
+ * How long a job has taken, and what that counts: `running for 12:34`.
+ * @param {{status: Status, adopted?: boolean, createdAt: string, startedAt: string | null, finishedAt: string | null}} job
  * @param {number} now
  */
-export function elapsed(since, until, now) {
-  const elapsedMs = (until ? Date.parse(until) : now) - Date.parse(since)
-  const seconds = Math.max(0, Math.floor(elapsedMs / 1000))
+export function elapsed(job, now) {
+  const isQueued = !job.adopted && (job.status === "queued" || !job.startedAt)
+  const start = isQueued ? job.createdAt : job.startedAt || job.createdAt
+  const time = clock((job.finishedAt ? Date.parse(job.finishedAt) : now) - Date.parse(start))
+  if (job.adopted) return `watched for ${time}`
+  if (isQueued) return `queued for ${time}`
+  if (job.finishedAt) return `took ${time}`
+  return job.status === "paused" ? `started ${time} ago` : `running for ${time}`
+}
+
+/**
+ * `0:07`, `12:34`, `1:02:03`.
+ * @param {number} ms
+ */
+function clock(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000))
   const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
   if (parts[0] === 0) parts.shift()
   return parts.map((part, index) => (index ? String(part).padStart(2, "0") : part)).join(":")
@@ -76,6 +90,25 @@ export function silence({ reachable, finished, observedAt }, now) {
   if (reachable || finished) return ""
   if (!observedAt) return "not heard from yet"
   return `not heard from for ${Math.max(1, Math.floor((now - Date.parse(observedAt)) / 1000))} s`
+}
+
+/**
+ * How many of a job's steps are done; nothing if it has none.
+ * @param {Step[] | null | undefined} steps
+ */
+export function stepsDone(steps) {
+  const shown = (steps ?? []).slice(0, MAX_STEPS)
+  const done = shown.filter(({ status }) => status === "succeeded").length
+  return shown.length ? `${done} of ${shown.length} steps done` : ""
+}
+
+/**
+ * How a step is, in words: `running, 40%`.
+ * @param {Pick<Step, "status" | "progress">} step
+ */
+export function stepState({ status, progress }) {
+  const isTold = progress !== null && status !== "succeeded"
+  return [status, isTold ? percent(progress) : ""].filter(Boolean).join(", ") || "not known"
 }
 
 /** @param {Record<string, unknown>} params */

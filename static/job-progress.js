@@ -2,8 +2,9 @@
 
 import { cardsOf } from "./cards.js"
 import { feedOf } from "./feeds.js"
-import { amount, buttons, elapsed, headline, percent, resultView, silence, startOf } from "./format.js"
+import { amount, buttons, elapsed, headline, percent, resultView, silence, statusText } from "./format.js"
 import { resultElement } from "./result.js"
+import { showSteps } from "./steps.js"
 
 /** @import { Cards } from "./cards.js" */
 /** @import { Feed } from "./feed.js" */
@@ -61,12 +62,12 @@ export class JobProgress extends HTMLElement {
   handleEvent(event) {
     const target = /** @type {HTMLElement} */ (event.target)
     const action = target.closest("[data-action]")?.getAttribute("data-action")
-    if (event.type === "submit" && action === "cancel") {
+    if (event.type === "submit" && action) {
       event.preventDefault()
-      this.#cancel()
+      if (action === "cancel") this.#cancel()
+      if (action === "pause") this.feed.pause(this.job)
+      if (action === "resume") this.feed.resume(this.job)
     }
-    if (event.type === "click" && action === "pause") this.feed.pause(this.job)
-    if (event.type === "click" && action === "resume") this.feed.resume(this.job)
     if (event.type === "toggle" || target.closest("summary")) this.#showSnapshot()
   }
 
@@ -82,6 +83,7 @@ export class JobProgress extends HTMLElement {
     if (!job.can.includes("cancel") || job.finished || job.status === "stopping") this.#cancelling = false
     this.#showProgress(job.progress)
     this.#showTexts(job)
+    showSteps(this.querySelector("details.steps"), job.steps)
     this.#showButtons()
     this.#showResult(job)
     if (this.#field("snapshot")?.closest("details")?.open !== false) this.#showSnapshot()
@@ -126,8 +128,10 @@ export class JobProgress extends HTMLElement {
       reachable: job.reachable,
       revision: job.revision,
       can: job.can.join(" "),
-      since: startOf(job),
-      until: job.finished_at ?? "",
+      adopted: job.adopted ?? false,
+      createdAt: job.created_at,
+      startedAt: job.started_at ?? "",
+      finishedAt: job.finished_at ?? "",
       observedAt: job.observed_at ?? "",
     })
   }
@@ -140,9 +144,11 @@ export class JobProgress extends HTMLElement {
   }
 
   #tick() {
-    const { since, until = "", observedAt = "", reachable } = this.dataset
+    const { createdAt, startedAt = "", finishedAt = "", observedAt = "", reachable } = this.dataset
     const now = this.#cards?.clock.now() ?? Date.now()
-    if (since) this.#put("elapsed", elapsed(since, until, now))
+    const status = /** @type {Status} */ (this.dataset.status)
+    const adopted = this.dataset.adopted === "true"
+    if (createdAt) this.#put("elapsed", elapsed({ status, adopted, createdAt, startedAt, finishedAt }, now))
     this.#put("silence", silence({ reachable: reachable !== "false", finished: this.finished, observedAt }, now))
   }
 
@@ -156,7 +162,7 @@ export class JobProgress extends HTMLElement {
 
   /** @param {Job} job */
   #showTexts(job) {
-    this.#put("status", job.status)
+    this.#put("status", statusText(job))
     this.#put("message", job.message ?? "")
     this.#put("amount", amount(job))
     this.#put("error", job.error?.message ?? "")

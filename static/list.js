@@ -24,7 +24,9 @@ function fill(card, job) {
   const names = card.querySelectorAll("[data-field=backend]")
   for (const name of names) name.textContent = titleOf(job.backend)
   names[0].setAttribute("href", `/jobs/${job.job}`)
-  card.querySelector("[data-action=cancel]")?.setAttribute("action", `/jobs/${job.job}/cancel`)
+  for (const form of card.querySelectorAll("[data-action]")) {
+    form.setAttribute("action", `/jobs/${job.job}/${form.getAttribute("data-action")}`)
+  }
   card.querySelector("[data-field=params]")?.append(parameters(job.params))
   card.setAttribute("job", job.job)
   card.show(job)

@@ -7,6 +7,7 @@
 /** @typedef {"websocket" | "sse"} Kind */
 /** @typedef {Kind | "reconnecting" | "idle"} Transport */
 /** @typedef {{code: string, message: string}} Failure */
+/** @typedef {{title: string, status: Status | null, progress: number | null}} Step */
 
 /**
  * @typedef {object} Job
@@ -23,6 +24,9 @@
  * @property {string | null} unit
  * @property {boolean} reachable
  * @property {Action[]} can
+ * @property {Step[] | null} [steps]
+ * @property {number | null} [queue_place]
+ * @property {boolean} [adopted]
  * @property {Record<string, unknown>} params
  * @property {Record<string, unknown> | null} result
  * @property {Failure | null} error

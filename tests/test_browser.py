@@ -340,3 +340,52 @@ def test_a_card_shows_a_job_as_the_pages_do(cards: Page) -> None:
     for case, reading in zip(CASES["cases"], shown, strict=True):
         wanted = {key: case["shows"][key] for key in case["shows"].keys() & reading}
         assert {key: reading[key] for key in wanted} == wanted, case["name"]
+
+
+def test_steps_are_written_in_their_places(cards: Page) -> None:
+    kept, texts, is_open, widths = cards.evaluate(
+        """(job) => {
+          const card = cardOf(new NotingFeed(), "anna")
+          document.querySelector("#jobs").append(card)
+          const step = (title, status) => ({ title, status, progress: null })
+          const shown = (revision, ...steps) => {
+            card.show({ ...job, revision, steps })
+            return [...card.querySelectorAll(".steps li")]
+          }
+          const long = step("two ".repeat(50), null)
+          const before = shown(4, step("<i>one</i>", "running"), long)
+          const width = document.documentElement.scrollWidth
+          const after = shown(5, step("<i>one</i>", "succeeded"))
+          const texts = after.map((item) => item.textContent.trim())
+          const many = Array.from({ length: 60 }, (_, n) => step(`${n}`, "queued"))
+          const isOpen = card.querySelector(".steps").open
+          return [before[0] === after[0], [...texts, shown(6, ...many).length], isOpen,
+            [width, innerWidth]]
+        }""",
+        CASES["base"],
+    )
+
+    assert (kept, is_open) == (True, True)
+    assert texts == ["<i>one</i> succeeded", 50]
+    assert widths[0] <= widths[1]
+
+
+def test_the_buttons_ask_for_a_pause_and_for_going_on(cards: Page) -> None:
+    cards.evaluate(
+        """(job) => {
+          globalThis.feed = new NotingFeed()
+          const card = cardOf(feed, "anna")
+          document.querySelector("#jobs").append(card)
+          const can = ["pause", "resume"]
+          globalThis.tell = (news) => feed.tell({ ...job, can, ...news })
+        }""",
+        CASES["base"],
+    )
+    cards.evaluate("tell({ revision: 4 })")
+    cards.get_by_role("button", name="Pause").click()
+    cards.evaluate("tell({ revision: 5, status: 'paused' })")
+    expect(cards.get_by_role("button", name="Pause")).to_have_count(0)
+    cards.get_by_role("button", name="Resume").click()
+
+    asked = cards.evaluate("feed.asked")
+    assert asked == [["watch", "anna"], ["pause", "anna"], ["resume", "anna"]]

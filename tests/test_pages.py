@@ -12,6 +12,8 @@ import pytest
 from quart import render_template_string
 from quart.testing import QuartClient as _Client
 
+from actors import Status, submit
+from actors.report import Step
 from actors.store import Store
 from dev.processes import ROOT
 from web import create_app
@@ -20,6 +22,7 @@ from web.http.display import read
 from .conftest import Serving
 from .support import jobs
 from .support.jobs import ALICE, BOB
+from .support.kitchen import Kitchen
 
 HTML = {"Accept": "text/html"}
 
@@ -172,6 +175,22 @@ async def test_another_sites_form_is_refused(client: _Client) -> None:
     assert answer.status_code == 403
 
 
+async def test_a_job_with_many_steps_shows_fifty_of_them(
+    client: _Client, store: Store
+) -> None:
+    steps = tuple(Step(title=f"Part {number}") for number in range(60))
+    job = await jobs.move(store, await jobs.add(store), steps=steps)
+
+    for path in ("/", f"/jobs/{job.job}"):
+        html = await page(client, path)
+        card = Card(html.partition("<template")[0])
+        assert (len(card.steps), card.fields["steps-done"]) == (
+            50,
+            "0 of 50 steps done",
+        )
+        assert ('<details class="steps" open' in html) == (path != "/")
+
+
 class Card(HTMLParser):
     """A card as one reads it: its texts, its bar, its buttons and its result."""
 
@@ -180,6 +199,7 @@ class Card(HTMLParser):
         self.fields: dict[str, str] = {}
         self.bar: str | None = None
         self.buttons: list[str] = []
+        self.steps: list[str] = []
         self.stopping = False
         self._result: list[tuple[str, dict[str, str | None]]] = []
         self._texts: list[str] = []
@@ -197,6 +217,9 @@ class Card(HTMLParser):
         elif self._field == "result":
             self._result.append((tag, given))
             self._texts.append("")
+        if tag == "li":
+            self.steps.append("")
+            self._field = "step"
         if tag == "progress":
             self.bar = given.get("value")
         if action and "hidden" not in given:
@@ -204,12 +227,15 @@ class Card(HTMLParser):
         self.stopping |= tag == "button" and "disabled" in given
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("p", "span", "div", "pre"):
+        is_in_step = self._field == "step" and tag == "span"
+        if tag in ("p", "span", "div", "pre", "li", "summary") and not is_in_step:
             self._field = ""
 
     def handle_data(self, data: str) -> None:
         if self._field == "result" and self._texts:
             self._texts[-1] += data
+        elif self._field == "step":
+            self.steps[-1] += data
         elif self._field:
             self.fields[self._field] += data
 
@@ -253,6 +279,35 @@ async def test_a_page_shows_a_job_as_the_scripts_do(case: dict[str, Any]) -> Non
         "buttons": sorted(shown.buttons),
         "stopping": shown.stopping,
         "result": shown.result,
+        "steps": shown.steps,
         "snapshot": shown.fields["snapshot"].split("\n"),
     }
     assert {key: readings[key] for key in case["shows"]} == case["shows"]
+
+
+async def test_a_job_is_paused_and_goes_on_without_javascript(
+    client: _Client, kitchen: Kitchen
+) -> None:
+    job = (await submit(kitchen.store, kitchen.oven, {}, owner=jobs.ALICES)).job
+
+    async def offered(status: Status) -> list[str]:
+        await kitchen.until(job, lambda job: job.status is status)
+        return Card(await page(client, f"/jobs/{job}")).buttons
+
+    async def ask(action: str, status: int = 303, **headers: str) -> Any:
+        headers = {**HTML, **ALICE, **headers}
+        answer = await client.post(f"/jobs/{job}/{action}", headers=headers)
+        assert answer.status_code == status
+        return answer
+
+    await kitchen.until(job, lambda job: job.observed_at)
+    assert await offered(Status.RUNNING) == ["pause", "cancel"]
+    await ask("pause", 403, Origin="https://elsewhere.example")
+    await ask("pause", 404, **BOB)
+    assert (await ask("pause")).headers["Location"] == f"/jobs/{job}"
+    assert await offered(Status.PAUSED) == ["resume", "cancel"]
+    refused = await (await ask("pause", 409)).get_data()
+    assert b"A job that is paused cannot be paused." in refused
+    await ask("resume")
+    assert await offered(Status.RUNNING) == ["pause", "cancel"]
+    assert [action for action, _ in kitchen.oven.requests] == ["pause", "resume"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from quart import Blueprint, Response, jsonify, request
+from quart import Blueprint, Response, jsonify, redirect, request
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from actors import Action, Job, Snapshot, Status
 
@@ -89,13 +90,13 @@ async def cancel_job(job: str) -> Response:
 
 
 @routes.post("/jobs/<job>/pause")
-async def pause_job(job: str) -> Response:
-    return await _requested(job, Action.PAUSE)
+async def pause_job(job: str) -> Response | WerkzeugResponse:
+    return await _requested_by_form(job, Action.PAUSE)
 
 
 @routes.post("/jobs/<job>/resume")
-async def resume_job(job: str) -> Response:
-    return await _requested(job, Action.RESUME)
+async def resume_job(job: str) -> Response | WerkzeugResponse:
+    return await _requested_by_form(job, Action.RESUME)
 
 
 @routes.get("/jobs/<job>/result")
@@ -128,6 +129,12 @@ async def _snapshot(job: str, wait: Wait | None) -> Snapshot:
 async def _requested(job_id: str, action: Action) -> Response:
     job = await current_jobs().request(current_visitor(), job_id, action)
     return _answer(msgspec.json.encode(job), 200 if job.finished else 202)
+
+
+async def _requested_by_form(job: str, action: Action) -> Response | WerkzeugResponse:
+    """A form of a page leads back to it; a program is told the snapshot."""
+    answer = await _requested(job, action)
+    return redirect(f"/jobs/{job}", 303) if wants_html() else answer
 
 
 def _idempotency_key() -> str | None:

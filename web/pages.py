@@ -16,6 +16,9 @@ from .http.display import (
     indented,
     read,
     seconds_until,
+    status_text,
+    step_state,
+    steps_done,
     text,
     web_address,
 )
@@ -24,14 +27,24 @@ from .http.problems import Problem
 from .owners import current_jobs, current_visitor
 
 JOBS_SHOWN = 20
+_FILTERS = (
+    amount,
+    elapsed,
+    indented,
+    seconds_until,
+    status_text,
+    step_state,
+    steps_done,
+    text,
+    web_address,
+)
 
 routes = Blueprint("pages", __name__)
 
 
 def install(app: Quart) -> None:
     """Give the templates their filters and the time."""
-    filters = (amount, elapsed, seconds_until, text, indented, web_address)
-    app.jinja_env.filters.update({each.__name__: each for each in filters})
+    app.jinja_env.filters.update({each.__name__: each for each in _FILTERS})
     app.context_processor(_context)
 
 

@@ -12,6 +12,14 @@ class NotingFeed extends EventTarget {
     this.asked.push(["unwatch", job])
   }
 
+  pause(job) {
+    this.asked.push(["pause", job])
+  }
+
+  resume(job) {
+    this.asked.push(["resume", job])
+  }
+
   // Resolved when the cards have shown it.
   tell(job) {
     this.dispatchEvent(new CustomEvent("job", { detail: job }))
@@ -32,10 +40,11 @@ function textOf(card, field) {
 }
 
 function readingOf(card) {
-  const texts = ["status", "message", "error", "amount", "percent", "elapsed", "silence"]
+  const texts = ["status", "message", "error", "amount", "percent", "elapsed", "silence", "steps-done"]
   const buttons = [...card.querySelectorAll("[data-action]:not([hidden])")]
   return {
     ...Object.fromEntries(texts.map((field) => [field, textOf(card, field)])),
+    steps: [...card.querySelectorAll(".steps li")].map((step) => step.textContent.trim()),
     bar: card.querySelector("progress").getAttribute("value"),
     buttons: buttons.map((button) => button.dataset.action).sort(),
     stopping: card.querySelector("[data-action=cancel] button").disabled,

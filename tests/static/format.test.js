@@ -13,7 +13,9 @@ import {
   percent,
   resultView,
   silence,
-  startOf,
+  statusText,
+  stepState,
+  stepsDone,
 } from "../../static/format.js"
 
 const { now, base, cases } = JSON.parse(readFileSync(new URL("display_cases.json", import.meta.url), "utf8"))
@@ -21,15 +23,20 @@ const { now, base, cases } = JSON.parse(readFileSync(new URL("display_cases.json
 function shown(job, nowMs) {
   const { stopping, ...offered } = buttons(job)
   return {
-    status: job.status,
+    status: statusText(job),
     message: job.message ?? "",
     error: job.error?.message ?? "",
     amount: amount(job),
     percent: percent(job.progress),
     bar: job.progress === null ? null : String(job.progress),
     headline: headline(job),
-    elapsed: elapsed(startOf(job), job.finished_at, nowMs),
+    elapsed: elapsed(
+      { ...job, createdAt: job.created_at, startedAt: job.started_at, finishedAt: job.finished_at },
+      nowMs,
+    ),
     silence: silence({ ...job, observedAt: job.observed_at }, nowMs),
+    steps: (job.steps ?? []).map((step) => `${step.title} ${stepState(step)}`),
+    "steps-done": stepsDone(job.steps),
     params: parameters(job.params),
     buttons: Object.keys(offered).filter((action) => offered[action]),
     stopping,

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+STEPS_SHOWN = 50
 _THOUSANDTH, _TENTH = Decimal("0.001"), Decimal("0.1")
 _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 _WRITTEN_AS_1000 = 999.95  # with one decimal
@@ -35,9 +36,24 @@ _DECODER = msgspec.json.Decoder(float_hook=_number)
 
 
 def elapsed(job: Mapping[str, Any], now: str) -> str:
-    """How long a job has taken: `0:07`, `12:34`, `1:02:03`."""
-    start = job.get("started_at") or job["created_at"]
-    minutes, seconds = divmod(seconds_until(start, job.get("finished_at") or now), 60)
+    """How long a job has taken, and what that counts: `running for 12:34`."""
+    status, created, started = job["status"], job["created_at"], job.get("started_at")
+    finished, adopted = job.get("finished_at"), job.get("adopted")
+    is_queued = not adopted and (status == "queued" or not started)
+    start = created if is_queued else started or created
+    time = _clock(seconds_until(start, finished or now))
+    if adopted:
+        return f"watched for {time}"
+    if is_queued:
+        return f"queued for {time}"
+    if finished:
+        return f"took {time}"
+    return f"started {time} ago" if status == "paused" else f"running for {time}"
+
+
+def _clock(seconds: int) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours}:{minutes:02}:{seconds:02}"
@@ -75,6 +91,27 @@ def _bytes(size: float) -> str:
     while abs(size) >= _WRITTEN_AS_1000 and unit != _BYTES[-1]:
         size, unit = size / 1000, next(units)
     return f"{number(size, _TENTH)} {unit}"
+
+
+def status_text(job: Mapping[str, Any]) -> str:
+    """A job's status, with its place if it waits in a queue."""
+    status, place = job.get("status", ""), job.get("queue_place")
+    return f"{status}, place {place}" if status == "queued" and place else str(status)
+
+
+def steps_done(job: Mapping[str, Any]) -> str:
+    """How many of a job's steps are done; nothing if it has none."""
+    shown = (job.get("steps") or [])[:STEPS_SHOWN]
+    done = sum(step.get("status") == "succeeded" for step in shown)
+    return f"{done} of {len(shown)} steps done" if shown else ""
+
+
+def step_state(step: Mapping[str, Any]) -> str:
+    """How a step is, in words: `running, 40%`."""
+    status, progress = step.get("status"), step.get("progress")
+    is_told = progress is not None and status != "succeeded"
+    said = [status or "", f"{progress}%" if is_told else ""]
+    return ", ".join(filter(None, said)) or "not known"
 
 
 def text(value: object) -> str:
