@@ -33,6 +33,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     total: int | float | None = None
     unit: str | None = None
     reachable: bool = True
+    queue_place: int | None = None
     can: tuple[str, ...] = ()
     request: Request | None = None
     steps: tuple[Step, ...] | None = None
@@ -46,6 +47,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: str
     finished_at: str | None = None
 
+    def waits(self, place: int, now_ms: int) -> Job:
+        """Its backend takes no more jobs for now; the job at place 1 is the next."""
+        if self.finished or self.queue_place == place:
+            return self
+        return replace(self, queue_place=place, changed_at=timestamp(now_ms))
+
     def started(self, now_ms: int) -> Job:
         """The backend has accepted the job."""
         if self.finished or self.started_at:
@@ -53,6 +60,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return replace(
             self,
             status=Status.RUNNING if self.status is Status.QUEUED else self.status,
+            queue_place=None,
             started_at=timestamp(now_ms),
             observed_at=timestamp(now_ms),
             changed_at=timestamp(now_ms),
@@ -122,6 +130,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return replace(
             self,
             status=shown_as or self.status,
+            queue_place=None if shown_as else self.queue_place,
             can=() if shown_as else self.can,
             request=Request(action=action, asked_at=timestamp(now_ms)),
             changed_at=timestamp(now_ms) if shown_as else self.changed_at,
@@ -194,6 +203,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             progress=100.0 if succeeded else self.progress,
             complete=succeeded,
             finished=True,
+            queue_place=None,
             can=(),
             result=result if succeeded else None,
             error=error,

@@ -19,6 +19,7 @@ ABSENT_AFTER_MS = 3_000  # a short list, or a proxy without its service, ends no
 DEADLINE_PATIENCE_MS = 60_000  # to stop a job that is overdue and not reachable
 UNSEEN_AFTER_MS = 15_000  # a service may know a new job only after a while
 MAX_BACKOFF_WATCHED_MS = 2_000
+MAX_AWAY_MS = 1_000  # between two looks at whether a backend has come back
 MAX_BACKOFF_IDLE_MS = 30_000
 MAX_RETRY_AFTER_MS = 60_000  # that a backend may ask for
 UNASKED_AFTER_MS = 2 * MAX_RETRY_AFTER_MS  # between two calls: no worker ran

@@ -322,7 +322,9 @@ def test_the_snapshot_is_written_only_while_it_can_be_seen(cards: Page) -> None:
     assert '"message": "seen"' in cards.evaluate("tell('seen', 5)")
     summary.click()
     assert '"message": "seen"' in cards.evaluate("tell('unseen again', 6)")
-    cards.locator("details", has=cards.locator("pre")).evaluate("details => { details.open = true }")
+    cards.locator("details", has=cards.locator("pre")).evaluate(
+        "details => { details.open = true }"
+    )
     expect(cards.locator("pre")).to_contain_text('"message": "unseen again"')
 
 

@@ -21,7 +21,8 @@ from actors.status import Failure, Status
 NOON_MS = 1_767_268_800_000
 FIELDS = (
     *("job", "backend", "status", "revision", "progress", "complete", "finished"),
-    *("message", "done", "total", "unit", "reachable", "can", "request", "steps"),
+    *("message", "done", "total", "unit", "reachable"),
+    *("queue_place", "can", "request", "steps"),
     *("adopted", "params"),
     *("result",),
     *("error", "created_at", "started_at", "observed_at", "changed_at", "finished_at"),

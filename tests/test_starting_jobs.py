@@ -39,6 +39,7 @@ async def test_a_new_job_is_answered_with_its_snapshot(client: _Client) -> None:
         "progress": None,
         "request": None,
         "steps": None,
+        "queue_place": None,
         "adopted": False,
         "complete": False,
         "finished": False,

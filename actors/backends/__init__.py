@@ -100,7 +100,9 @@ class Backend(Protocol):
     holds the actions that it offers. `starts_once`: a start that may have been heard
     must not be sent again. `deadline_s`: how long a job may run. `adopt_title` is how
     people call a name of a job that others have started there; None if such jobs may
-    not be adopted.
+    not be adopted. `most_active`: how many jobs may run there at once, the others wait.
+    `calls_per_minute` may be sent by all workers together; `calls_made` counts those
+    of this process.
     """
 
     name: str
@@ -116,6 +118,11 @@ class Backend(Protocol):
     starts_once: bool
     deadline_s: int | None
     adopt_title: str | None
+    most_active: int | None
+    calls_per_minute: int | None
+
+    @property
+    def calls_made(self) -> int: ...
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError."""

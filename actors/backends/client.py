@@ -35,7 +35,7 @@ rely_on(aiohttp.ClientSession, "_retry_connection")
 class Client:
     """An HTTP client like aiohttp's, bound to the server that a recipe names.
 
-    `on_answer` is called with each answer, as it came.
+    `on_answer` is called with each answer, as it came. `calls_made` counts requests.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Client:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._url = lru_cache(maxsize=4096)(self._make_url)
         self._failures = Failures(recipe.title)
+        self.calls_made = 0
 
     async def ask(self, call: Every, values: Values) -> HttpAnswer:
         """Send a request and read the answer; raises a transient BackendError."""
@@ -203,6 +204,7 @@ class Client:
         If `is_once`, each of its requests has a connection of its own, and aiohttp
         sends none again.
         """
+        self.calls_made += 1
         if is_once not in self._sessions:
             self._sessions[is_once] = session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(

@@ -47,6 +47,9 @@ class Guarded:
         self.starts_once = author.starts_once
         self.deadline_s = author.deadline_s
         self.adopt_title = author.adopt_title
+        self.most_active = author.most_active
+        self.calls_per_minute = author.calls_per_minute
+        self.calls_made = 0
         self._author = author
         self._mask = mask
         self._loop = OwnLoop(author.name)
@@ -111,6 +114,7 @@ class Guarded:
         await self._loop.close()
 
     async def _run(self, call: Callable[[], Any]) -> Any:
+        self.calls_made += 1
         return await self._loop.run(call, self._author.timeout_s)
 
     async def _chunks(self, reading: Reading) -> AsyncIterator[bytes]:

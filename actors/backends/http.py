@@ -66,6 +66,8 @@ class HttpBackend:
         self.give_up_after_s = recipe.give_up_after_s
         self.deadline_s = recipe.deadline_s
         self.adopt_title = recipe.adopt.title if recipe.adopt else None
+        self.most_active = recipe.most_active
+        self.calls_per_minute = recipe.calls_per_minute
         self._recipe = recipe
         self._action_calls = recipe.action_calls
         self._params = Params(self.params, whole_patterns(recipe))
@@ -75,6 +77,11 @@ class HttpBackend:
         self._asker = Asker(recipe, self._client, self._reader, keeper, self._values)
         self._starter = Starter(recipe, self._client, self._reader, keeper)
         self._has_numbers = recipe.start.ref.type == "number"
+
+    @property
+    def calls_made(self) -> int:
+        """How many requests this process has sent."""
+        return self._client.calls_made
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError.

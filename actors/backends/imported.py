@@ -49,6 +49,8 @@ def imported(
         idle_interval_ms=max(recipe.idle_interval_ms or idle_interval_ms, poll_ms),
         give_up_after_s=recipe.give_up_after_s,
         deadline_s=recipe.deadline_s,
+        most_active=recipe.most_active,
+        calls_per_minute=recipe.calls_per_minute,
         params=params_schema(recipe),
         options=recipe.options,
     )

@@ -36,6 +36,8 @@ class Setup(NamedTuple):
     idle_interval_ms: int = 2000
     give_up_after_s: int = 86400
     deadline_s: int | None = None
+    most_active: int | None = None
+    calls_per_minute: int | None = None
     params: Mapping[str, Any] = MappingProxyType({"type": "object", "properties": {}})
     options: Mapping[str, Any] = MappingProxyType({})
 
@@ -82,6 +84,8 @@ class PythonBackend:
         self.idle_interval_ms = setup.idle_interval_ms
         self.give_up_after_s = setup.give_up_after_s
         self.deadline_s = setup.deadline_s
+        self.most_active = setup.most_active
+        self.calls_per_minute = setup.calls_per_minute
         self._params = Params(setup.params)
 
     @property

@@ -14,6 +14,8 @@ from .tables import Adopt, BulkCall, CancelCall, Login, Result, Start, StatusCal
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=50, le=3_600_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+MostActive = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+CallsPerMinute = Annotated[int, msgspec.Meta(ge=2, le=600_000)]
 
 
 class Basic(Part, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class Recipe(Part, frozen=True, kw_only=True):
     idle_interval_ms: Milliseconds | None = None
     give_up_after_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
     deadline_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    most_active: MostActive | None = None
+    calls_per_minute: CallsPerMinute | None = None
     remembers_s: Seconds | None = None
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     every: Every = Every()
@@ -124,6 +128,8 @@ class PythonRecipe(Part, frozen=True, kw_only=True):
     idle_interval_ms: Milliseconds | None = None
     give_up_after_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
     deadline_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    most_active: MostActive | None = None
+    calls_per_minute: CallsPerMinute | None = None
     params: dict[str, Any] = msgspec.field(default_factory=dict)
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 

@@ -25,6 +25,12 @@ class Keys:
     jobs by the time of their creation. `start:<owner>:<digest>`: fingerprint and job of
     a start that had an Idempotency-Key. `worker`: there while a worker lives. `feed`:
     channel, lines of `<job> <revision> <finished> <snapshot>`.
+
+    For a backend that takes only so much: `slots:<backend>`: set of the jobs that it
+    has accepted, or is about to. `waiting:<backend>`: sorted set of the others by the
+    time of their creation. `calls:<backend>`: hash of left (calls) and at (when that
+    was); it expires. `circuit:<backend>`: there while it is left alone, hash of tries
+    and at (when it may be tried again); it expires.
     """
 
     job: str
@@ -36,6 +42,10 @@ class Keys:
     start: str
     worker: str
     feed: str
+    slots: str
+    waiting: str
+    calls: str
+    circuit: str
 
     @classmethod
     def below(cls, prefix: str) -> Keys:
@@ -50,6 +60,10 @@ class Keys:
             start=f"{root}:start:",
             worker=f"{root}:worker",
             feed=f"{root}:feed",
+            slots=f"{root}:slots:",
+            waiting=f"{root}:waiting:",
+            calls=f"{root}:calls:",
+            circuit=f"{root}:circuit:",
         )
 
     def all(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from actors.settings import DEFAULT_PREFIX, Settings
 from actors.status import Status
 
 from .keys import Keys
+from .limits import Limits
 from .redis import connect, executed, limited
 from .scripts import registered
 from .values import (
@@ -62,6 +63,7 @@ class Store:
         self._job_ttl_s = job_ttl_s
         self._poll_interval_ms = poll_interval_ms
         self._scripts = registered(redis)
+        self.limits = Limits(self._run)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:
@@ -111,9 +113,9 @@ class Store:
         )
         if answer[0] != b"next":
             return None
-        _, next_number, delay_ms, redis_now_ms, jobs = answer
+        _, next_number, delay_ms, redis_now_ms, jobs, circuit = answer
         next_beat = Beat(lane, next_number, delay_ms)
-        return Due(next_beat, decode_leases(lane, jobs), redis_now_ms)
+        return Due(next_beat, decode_leases(lane, jobs, circuit), redis_now_ms)
 
     async def lease(
         self, job_id: str, purpose: Literal["start", "request"]
@@ -122,10 +124,9 @@ class Store:
         answer = await self._run("lease", job_id, purpose, LEASE_MS)
         if not answer:
             return None
-        number, snapshot, state, lane, redis_now_ms = answer
-        return Lease.decoded(
-            lane.decode(), job_id.encode(), number, snapshot, state, redis_now_ms
-        )
+        number, snapshot, state, lane, now, circuit = answer
+        id_ = job_id.encode()
+        return Lease.decoded(lane.decode(), circuit, id_, number, snapshot, state, now)
 
     async def note_sent(self, lease: Lease) -> bool:
         """Note that a start is about to be sent; False if the lease is lost."""

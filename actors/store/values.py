@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -55,6 +56,14 @@ class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     kept: dict[str, Any] = {}
 
 
+class Circuit(IntEnum):
+    """How a backend may be called: freely, not now, or by one who asks to probe it."""
+
+    CLOSED = 0
+    OPEN = 1
+    PROBE = 2
+
+
 class Beat(NamedTuple):
     """A poll message to send: its lane, its number (a fencing token), its delay."""
 
@@ -68,7 +77,7 @@ class Lease:
     """A job that is ours until the lease ends, as the job was when we took it.
 
     `at_ms` is when to call its backend, by Redis's clock; `asked_ms` is when we took it
-    to do so, by ours.
+    to do so, by ours. `circuit` says if that may be called.
     """
 
     job_id: str
@@ -80,12 +89,14 @@ class Lease:
     watched: bool = False
     told_ms: int = 0
     asked_ms: int = 0
+    circuit: Circuit = Circuit.CLOSED
     is_broken: bool = False  # its call or its writing failed in an unforeseen way
 
     @classmethod
     def decoded(
         cls,
         lane: str,
+        circuit: int,
         job_id: bytes,
         number: int,
         snapshot: bytes,
@@ -104,6 +115,7 @@ class Lease:
             at_ms,
             bool(watched),
             told_ms,
+            circuit=Circuit(circuit),
         )
 
 
@@ -199,12 +211,12 @@ def decode_beats(answer: list[list[Any]]) -> list[Beat]:
     return [Beat(lane.decode(), number, delay_ms) for lane, number, delay_ms in answer]
 
 
-def decode_leases(lane: str, jobs: list[list[Any]]) -> list[Lease]:
+def decode_leases(lane: str, jobs: list[list[Any]], circuit: int) -> list[Lease]:
     """Read leases; one that cannot be read must not stop the others of its lane."""
     leases = []
     for fields in jobs:
         try:
-            leases.append(Lease.decoded(lane, *fields))
+            leases.append(Lease.decoded(lane, circuit, *fields))
         except msgspec.DecodeError as error:
             logger.error("Job %s cannot be read: %s.", fields[0].decode(), error)
     return leases

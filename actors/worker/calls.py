@@ -22,10 +22,13 @@ from actors.clock import now_ms
 from actors.store import LEASE_MS, Store
 from actors.store.values import Beat, Due, Lease
 
+from .circuit import Circuits
 from .deadline import is_overdue
 from .outcomes import Outcomes
+from .pace import Pace
 from .starts import Starts
 from .timing import batches
+from .unknown import UnknownBackends
 from .write_back import WriteBack
 
 RENEW_AFTER_S = LEASE_MS / 1000 * 0.3
@@ -51,8 +54,12 @@ class Calls:
         self.write_back = WriteBack(store, send_beats, self._failed)
         self._backends = backends
         self._idle_interval_ms = idle_interval_ms
-        self._starts = Starts(self.write_back, store.note_sent)
-        self._outcomes = Outcomes(self.write_back, self._starts, grace_ms)
+        self._circuits, self._pace = Circuits(store.limits), Pace(store.limits)
+        self._starts = Starts(store, self.write_back, self._circuits, self._pace)
+        self._outcomes = Outcomes(
+            self.write_back, self._starts, self._circuits, self._pace
+        )
+        self._unknown = UnknownBackends(self.write_back, grace_ms)
         self._tasks: dict[asyncio.Task[None], tuple[Lease, ...]] = {}
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -73,11 +80,13 @@ class Calls:
         All jobs are of one backend, the soonest first.
         """
         backend = self._backends.get(leases[0].job.backend) if leases else None
+        if backend:
+            self._circuits.learn(backend.name, leases[0].circuit)
         polls, now = [], now_ms()
         for lease in leases:
             lease.asked_ms = now
             if backend is None:
-                self._outcomes.unknown_backend(lease)
+                self._unknown.met(lease)
                 continue
             if lease.backend_state.unknown_since_ms:  # the recipe has come
                 lease.backend_state = replace(lease.backend_state, unknown_since_ms=0)
@@ -121,9 +130,10 @@ class Calls:
     async def _poll_in_turn(self, leases: list[Lease], redis_now_ms: int) -> None:
         """Ask for each job at its moment, for a batch at the moment of its first."""
         backend = self._backends[leases[0].job.backend]
-        waiting = deque(batches(leases, backend.batch_size))
         clock = asyncio.get_running_loop().time
         started = clock()
+        leases = await self._in_pace(backend, leases)
+        waiting = deque(batches(leases, backend.batch_size))
         try:
             while waiting:
                 ahead_s = (
@@ -136,6 +146,12 @@ class Calls:
         finally:
             for lease in itertools.chain(*waiting):
                 self._outcomes.give_back(lease)
+
+    async def _in_pace(self, backend: Backend, leases: list[Lease]) -> list[Lease]:
+        now, later = await self._pace.share(backend, leases, now_ms())
+        for lease, wait_ms in later:
+            self._outcomes.wait(lease, wait_ms)
+        return now
 
     def _begin(self, call: Coroutine[Any, Any, None], *leases: Lease) -> None:
         task = asyncio.create_task(call)

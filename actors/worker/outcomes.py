@@ -10,17 +10,17 @@ from actors.backends import AbsentError, Backend, BackendError, Report
 from actors.backends.answers import not_understood
 from actors.clock import now_ms
 from actors.job import Job
-from actors.limits import UNKNOWN_BACKEND_RETRY_MS
 from actors.requests import Action, Request
-from actors.status import Status
 from actors.store.values import BackendState, Lease
 
 from .absence import absent_again, is_gone, vanished
+from .circuit import Circuits, is_away
 from .deadline import as_overdue, is_late_beyond_patience, left_running
 from .handle import handle_of
+from .pace import Pace
 from .silence import missed_again
 from .starts import Starts
-from .timing import at_least, backoff_ms, interval_ms
+from .timing import at_least, away_ms, backoff_ms, interval_ms
 from .write_back import Outcome, WriteBack
 
 logger = logging.getLogger(__name__)
@@ -29,53 +29,46 @@ logger = logging.getLogger(__name__)
 class Outcomes:
     """Calls backends and queues the outcome of each call to be written back."""
 
-    def __init__(self, write_back: WriteBack, starts: Starts, grace_ms: int) -> None:
+    def __init__(
+        self,
+        write_back: WriteBack,
+        starts: Starts,
+        circuits: Circuits,
+        pace: Pace,
+    ) -> None:
         self._write_back = write_back
         self._starts = starts
-        self._grace_ms = grace_ms
-        self._unknown: set[str] = set()
+        self._circuits = circuits
+        self._pace = pace
 
     async def send_request(self, backend: Backend, lease: Lease) -> None:
         """Pass a request (cancel, pause, resume) on to the backend."""
         request = lease.job.request
         assert request is not None  # the job has an unsent one
+        if wait_ms := await self._pace.wait_ms(backend):
+            self.wait(lease, wait_ms)
+            return
+        if not await self._circuits.may_call(backend):
+            self._missed(backend, lease, self._circuits.error(backend))
+            return
         try:
             await backend.send(request.action, handle_of(lease))
         except BackendError as error:
+            await self._circuits.saw(backend, [error])
             await self._not_sent(backend, lease, request, error)
         except Exception as cause:
             unforeseen = not_understood(backend.title, cause)
             await self._not_sent(backend, lease, request, unforeseen)
         else:
+            await self._circuits.saw(backend, [])
             state = replace(lease.backend_state, failures=0)
             self._write(lease, lambda job: job.sent(request), state, 0, 0)
 
     async def poll(self, backend: Backend, batch: list[Lease]) -> None:
         """Ask the backend how these jobs are."""
-        answers = await backend.reports([handle_of(lease) for lease in batch])
+        answers = await self._asked(backend, batch)
         for lease, answer in zip(batch, answers, strict=True):
             self._answered(backend, lease, answer)
-
-    def unknown_backend(self, lease: Lease) -> None:
-        """Wait for the recipe of a job for a while, then end the job."""
-        name, state = lease.job.backend, lease.backend_state
-        if name not in self._unknown:
-            logger.error("There is no recipe for %s here, so its jobs wait.", name)
-            self._unknown.add(name)
-        now = now_ms()
-        since = state.unknown_since_ms or now
-        has_not_begun = state.ref is None and not state.sent_ms
-        if has_not_begun and lease.job.status is Status.STOPPING:
-            self._write(lease, lambda job: job.cancelled(now), state)
-        elif now - since >= self._grace_ms:
-            message = f"There is no backend called {name} any more."
-            self._write(
-                lease, lambda job: job.failed("unknown_backend", message, now), state
-            )
-        else:
-            state = replace(state, unknown_since_ms=since)
-            wait_ms = UNKNOWN_BACKEND_RETRY_MS
-            self._write(lease, lambda job: job.missed(), state, wait_ms, wait_ms)
 
     def overdue(self, backend: Backend, lease: Lease) -> None:
         """The job has run for too long: have it stopped, or give it up."""
@@ -97,11 +90,24 @@ class Outcomes:
         """Write a job back as it was, so that another worker may take it."""
         self._write(lease, lambda job: job, lease.backend_state)
 
+    def wait(self, lease: Lease, wait_ms: int) -> None:
+        """Write a job back as it was, to be called so much later."""
+        self._write(lease, lambda job: job, lease.backend_state, wait_ms, wait_ms)
+
+    async def _asked(
+        self, backend: Backend, batch: list[Lease]
+    ) -> list[Report | BackendError]:
+        if not await self._circuits.may_call(backend):
+            return [self._circuits.error(backend)] * len(batch)
+        answers = await backend.reports([handle_of(lease) for lease in batch])
+        await self._circuits.saw(backend, answers)
+        return answers
+
     async def _not_sent(
         self, backend: Backend, lease: Lease, request: Request, error: BackendError
     ) -> None:
         """Ask how the job is all the same: it may have ended by itself."""
-        [answer] = await backend.reports([handle_of(lease)])
+        [answer] = await self._asked(backend, [lease])
         answer = _with_address(answer, lease.job_id)
         if not isinstance(answer, Report):
             self._missed(backend, lease, answer)
@@ -135,7 +141,7 @@ class Outcomes:
             lease,
             lambda job: job.heard(report, now),
             _heard_at(now, lease, report),
-            *interval_ms(backend, report),
+            *interval_ms(backend, report, lease.at_ms),
         )
 
     def _refused(
@@ -173,7 +179,8 @@ class Outcomes:
             return
         if state.failures == 1:
             logger.info("Job %s is not reachable: %s", lease.job_id, error)
-        waits = backoff_ms(backend, state.failures, error)
+        waits_ms = away_ms if is_away(error) else backoff_ms
+        waits = waits_ms(backend, state.failures, error)
         self._write(lease, lambda job: job.missed(), state, *waits)
 
     def _absent(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from msgspec.structs import replace
 from redis.exceptions import RedisError
@@ -14,13 +14,19 @@ from actors.clock import now_ms
 from actors.job import Job
 from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
 from actors.status import Status
+from actors.store import Store
 from actors.store.values import BackendState, Lease
 
+from .circuit import Circuits, is_away
+from .pace import Pace
 from .silence import missed_again
-from .timing import backoff_ms
+from .timing import away_ms, backoff_ms
 from .write_back import Outcome, WriteBack
 
 AGAIN_MS = 300  # if Redis is away
+LOOK_WATCHED_MS = 1000  # at the place of a job that waits
+LOOK_SOON_MS, LOOK_LATE_MS = 2000, 30_000  # the same, if nobody watches
+SOON = 20  # the places whose turn may come soon
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +39,12 @@ class Starts:
     """
 
     def __init__(
-        self, write_back: WriteBack, note_sent: Callable[[Lease], Awaitable[bool]]
+        self, store: Store, write_back: WriteBack, circuits: Circuits, pace: Pace
     ) -> None:
+        self._store = store
         self._write_back = write_back
-        self._note_sent = note_sent
+        self._circuits = circuits
+        self._pace = pace
 
     async def start(self, backend: Backend, lease: Lease) -> None:
         """Start a job on its backend."""
@@ -44,7 +52,7 @@ class Starts:
             self.failed(backend, lease, start_unknown(backend.title))
         elif lease.job.status is Status.STOPPING:
             self._write(lease, lambda job: job.cancelled(now_ms()), lease.backend_state)
-        elif not backend.starts_once or await self._has_noted(lease):
+        elif await self._may_begin(backend, lease):
             await self._send(backend, lease)
 
     def not_understood(self, backend: Backend, lease: Lease) -> None:
@@ -67,27 +75,71 @@ class Starts:
             self._write(lease, lambda job: _could_not_start(job, error), state)
         else:
             # Somebody waits for it to begin, watched or not.
-            wait_ms, _ = backoff_ms(backend, state.failures, error)
+            waits_ms = away_ms if is_away(error) else backoff_ms
+            wait_ms, _ = waits_ms(backend, state.failures, error)
             self._write(lease, lambda job: job.missed(), state, wait_ms)
 
     async def _send(self, backend: Backend, lease: Lease) -> None:
         try:
             started = await backend.start(lease.job_id, lease.job.params)
         except BackendError as error:
+            if error.code != "start_unknown":  # that says nothing of the backend
+                await self._circuits.saw(backend, [error])
             self.failed(backend, lease, error)
             return
+        await self._circuits.saw(backend, [])
         now = now_ms()
         state = BackendState(ref=started.ref, heard_ms=now, kept=dict(started.kept))
         self._write(lease, lambda job: job.started(now), state)
 
-    async def _has_noted(self, lease: Lease) -> bool:
-        """False if the lease is lost; without Redis the job is given back."""
+    async def _may_begin(self, backend: Backend, lease: Lease) -> bool:
+        """False if the job has to wait, or the lease is lost."""
         try:
-            return await self._note_sent(lease)
+            if not await self._has_place(backend, lease):
+                return False
+            if wait_ms := await self._pace.wait_ms(backend):
+                self._write(lease, lambda job: job, lease.backend_state, wait_ms)
+                return False
+            if not await self._circuits.may_call(backend):
+                self._left_alone(backend, lease)
+                return False
+            return not backend.starts_once or await self._store.note_sent(lease)
         except RedisError as error:
             logger.warning("The start of %s has to wait: %s.", lease.job_id, error)
             self._write(lease, lambda job: job, lease.backend_state, AGAIN_MS)
             return False
+
+    async def _has_place(self, backend: Backend, lease: Lease) -> bool:
+        if not backend.most_active:
+            return True
+        created = datetime.fromisoformat(lease.job.created_at)
+        place = await self._store.limits.admit(
+            lease.job_id,
+            backend.name,
+            created_ms=int(created.timestamp() * 1000),
+            most_active=backend.most_active,
+        )
+        if place > 0:
+            self._write_back.add(
+                lease,
+                lambda job: job.waits(place, now_ms()),
+                lease.backend_state,
+                lease.at_ms + LOOK_WATCHED_MS,
+                lease.at_ms + (LOOK_SOON_MS if place <= SOON else LOOK_LATE_MS),
+            )
+        return place == 0
+
+    def _left_alone(self, backend: Backend, lease: Lease) -> None:
+        """Nobody calls the backend now, so this counts as no attempt."""
+        error, now = self._circuits.error(backend), now_ms()
+        before = lease.backend_state
+        state = replace(
+            missed_again(before, lease.asked_ms, now), failures=before.failures
+        )
+        if now - state.silent_since_ms > MAX_START_MS:
+            self._write(lease, lambda job: _could_not_start(job, error), state)
+        else:
+            self._write(lease, lambda job: job.missed(), state, AGAIN_MS)
 
     def _write(
         self, lease: Lease, outcome: Outcome, state: BackendState, wait_ms: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from actors.backends import Backend, BackendError, Report
 from actors.limits import (
+    MAX_AWAY_MS,
     MAX_BACKOFF_IDLE_MS,
     MAX_BACKOFF_WATCHED_MS,
     MAX_RETRY_AFTER_MS,
@@ -30,9 +31,16 @@ def batches(leases: list[Lease], size: int) -> Iterator[list[Lease]]:
         yield batch
 
 
-def interval_ms(backend: Backend, report: Report) -> tuple[int, int]:
-    """Return how long to wait for the next poll while watched, and while not."""
-    return at_least(report.retry_after_s, backend)
+def interval_ms(backend: Backend, report: Report, at_ms: int) -> tuple[int, int]:
+    """Return how long to wait for the next poll while watched, and while not.
+
+    Jobs that are asked for together are due at the same moment while nobody watches,
+    so that their batches are full. This poll was at `at_ms`.
+    """
+    watched_ms, idle_ms = at_least(report.retry_after_s, backend)
+    if backend.batch_size > 1 and not report.retry_after_s:
+        idle_ms += -((at_ms + idle_ms // 2) % idle_ms) + idle_ms // 2
+    return watched_ms, idle_ms
 
 
 def at_least(retry_after_s: float | None, backend: Backend) -> tuple[int, int]:
@@ -56,3 +64,16 @@ def backoff_ms(backend: Backend, failures: int, error: BackendError) -> tuple[in
         int(max(watched, asked_ms, backend.poll_interval_ms)),
         int(max(idle, asked_ms)),
     )
+
+
+def away_ms(backend: Backend, failures: int, error: BackendError) -> tuple[int, int]:
+    """Return the same for a backend that is away as a whole.
+
+    Few calls reach it then, so its jobs may look often whether it has come back.
+    """
+    asked_ms = min((error.retry_after_s or 0) * 1000, MAX_RETRY_AFTER_MS)
+    step_ms = backend.poll_interval_ms * 2 ** min(failures, 16)
+    watched = max(min(step_ms, MAX_AWAY_MS), backend.poll_interval_ms)
+    longest_ms = max(MAX_AWAY_MS, backend.idle_interval_ms // 2)
+    idle = min(backend.idle_interval_ms * 2 ** min(failures, 16), longest_ms)
+    return int(max(watched, asked_ms)), int(max(idle, asked_ms))

@@ -69,6 +69,8 @@ class Oven:
     starts_once = False
     deadline_s: int | None = None
     adopt_title: str | None = "Tray"
+    most_active: int | None = None
+    calls_per_minute: int | None = None
 
     def __init__(self, name: str = "oven") -> None:
         self.name = name
@@ -86,6 +88,7 @@ class Oven:
         self.handles: list[Handle] = []
         self.obeyed = dict(OBEYED)
         self.hanging: set[str] = set()
+        self.calls_made = 0
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return dict(params)
@@ -96,12 +99,14 @@ class Oven:
         return ref
 
     async def start(self, job: str, params: Mapping[str, Any]) -> Started:
+        self.calls_made += 1
         self.started.append(job)
         await self.hang(job)
         raise_next(self.start_errors)
         return Started(job)
 
     async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
+        self.calls_made += 1
         refs = [job.ref for job in jobs]
         self.handles += jobs
         for ref in refs:
@@ -110,6 +115,7 @@ class Oven:
         return [self.next_answer(ref) for ref in refs]
 
     async def send(self, action: Action, job: Handle) -> None:
+        self.calls_made += 1
         self.requests.append((action, job.ref))
         raise_next(self.request_errors)
         if not self.request_errors:

@@ -8,7 +8,7 @@
 local interval, ttl_s = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
 local now_text = whole(now)
-local outcomes, lines, dues, wanted, beats = {}, {}, {}, {}, {}
+local outcomes, lines, dues, wanted, beats, woken = {}, {}, {}, {}, {}, {}
 
 local function forget_oldest(owned)
   for _, id in ipairs(redis.call('ZRANGE', owned, 0, 1)) do
@@ -37,6 +37,19 @@ local function schedule(id, lane, due)
   times[#times + 1] = id
   due = tonumber(due)
   wanted[lane] = math.min(wanted[lane] or due, due)
+end
+
+-- The job that has waited longest takes the place of one that has ended.
+local function wake_next(backend)
+  woken[backend] = (woken[backend] or -1) + 1
+  local id = redis.call('ZRANGE', waiting_prefix .. backend, woken[backend], woken[backend])[1]
+  local job = id and redis.call('HMGET', job_key(id), 'lane', 'lease_until')
+  if job and job[1] and tonumber(job[2]) <= now then schedule(id, job[1], now_text) end
+end
+
+local function leave(id, backend)
+  redis.call('ZREM', waiting_prefix .. backend, id)
+  if redis.call('SREM', slots_prefix .. backend, id) == 1 then wake_next(backend) end
 end
 
 for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
@@ -68,6 +81,7 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
     redis.call('HSET', job_key(id), unpack(fields))
     if finished == '1' then
       retire(id, job[4], job[5])
+      leave(id, backend_of(job[4]))
     elseif due_watched ~= '' then
       local watched = tonumber(job[6]) > now
       schedule(id, job[4], watched and due_watched or due_idle)

@@ -3,7 +3,7 @@
 -- ARGV: lane, number, interval, idle interval, lease
 -- Returns {'stale'}, {'over'} if the lane is empty, or
 -- {'next', number, delay, now, {job, lease number, snapshot, backend state, when to call
--- its backend, watched, told at}…}, the soonest first.
+-- its backend, watched, told at}…, circuit}, the soonest first.
 local lane, number = ARGV[1], tonumber(ARGV[2])
 local interval, idle, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local planned = redis.call('HMGET', beat_key(lane), 'number', 'at')
@@ -53,4 +53,4 @@ local soonest = math.min(tonumber(later[2] or at + idle),
   at + (anybody_watches and interval or idle))
 local next_at = math.max(soonest, at + step, now)
 set_beat(lane, number + 1, next_at, now)
-return {'next', number + 1, next_at - now, now, jobs}
+return {'next', number + 1, next_at - now, now, jobs, circuit(backend_of(lane), now)}

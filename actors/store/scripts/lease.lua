@@ -1,7 +1,7 @@
 -- Takes one job out of turn. ARGV: job, 'start' or 'request', lease
 -- A start is for the first caller; a request may take a job from the poll that has it, but
 -- not from a start under way, which alone will learn the backend's name for the job.
--- Returns {lease number, snapshot, backend state, lane, now}, or nothing.
+-- Returns {lease number, snapshot, backend state, lane, now, circuit}, or nothing.
 local job = redis.call('HMGET', job_key(ARGV[1]), 'lease_number', 'snapshot',
   'backend_state', 'lane', 'started', 'finished', 'lease_until')
 if not job[1] or job[6] == '1' then return false end
@@ -12,4 +12,4 @@ if ARGV[2] == 'request' and is_starting then return false end
 local lease_end = whole(now + ARGV[3])
 give(ARGV[1], whole(job[1] + 1), lease_end)
 set_due(job[4], {lease_end, ARGV[1]})
-return {job[1] + 1, job[2], job[3], job[4], now}
+return {job[1] + 1, job[2], job[3], job[4], now, circuit(backend_of(job[4]), now)}

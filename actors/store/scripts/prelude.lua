@@ -1,12 +1,14 @@
 -- Shared by every script: the names of keys (store/keys.py says what each holds),
 -- the clock of Redis, and how a beat is set.
 local job_prefix, due_prefix, beat_prefix, lanes_key, active_prefix, owned_prefix,
-  start_prefix, worker_key, feed = unpack(KEYS)
+  start_prefix, worker_key, feed, slots_prefix, waiting_prefix, calls_prefix,
+  circuit_prefix = unpack(KEYS)
 local GRACE_MS = 700 -- how late a beat may be before its chain counts as lost
 
 local function job_key(id) return job_prefix .. id end
 local function due_key(lane) return due_prefix .. lane end
 local function beat_key(lane) return beat_prefix .. lane end
+local function backend_of(lane) return string.match(lane, '^(.*):') end
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -57,4 +59,11 @@ end
 -- Gives a job to the caller until the lease ends; then the job is due again.
 local function give(id, number, lease_end)
   redis.call('HSET', job_key(id), 'lease_number', number, 'lease_until', lease_end)
+end
+
+-- How a backend may be called: 0 freely, 1 not now, 2 once, by whoever asks for the probe.
+local function circuit(backend, now)
+  local at = redis.call('HGET', circuit_prefix .. backend, 'at')
+  if not at then return 0 end
+  return now < tonumber(at) and 1 or 2
 end

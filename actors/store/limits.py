@@ -1,0 +1,65 @@
+"""What a backend may be asked for, counted over all workers: places, calls, probes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+Run = Callable[..., Awaitable[Any]]
+
+FIRST_PAUSE_MS = 200
+LONGEST_PAUSE_MS = 1000
+PROBE_MS = 6000  # a worker that dies while it probes gives the next a turn
+
+
+class Grant(NamedTuple):
+    """How many calls may be made, and for how long the others have to wait."""
+
+    calls: int
+    wait_ms: int
+
+
+class Limits:
+    """The part of the store that keeps a backend from being asked too much."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def admit(
+        self, job: str, backend: str, *, created_ms: int, most_active: int
+    ) -> int:
+        """Give a job one of the places, or its number among those that wait.
+
+        0 if it has a place, 1 if it is the next, -1 if it is over.
+        """
+        place: int = await self._run("admit", job, backend, created_ms, most_active)
+        return place
+
+    async def take(
+        self,
+        backend: str,
+        calls_per_minute: int,
+        *,
+        wanted: int,
+        owed: int,
+        is_urgent: bool,
+    ) -> Grant:
+        """Take up to `wanted` calls; `owed` were made beyond what was taken before."""
+        answer = await self._run(
+            "take", backend, calls_per_minute, wanted, owed, int(is_urgent)
+        )
+        return Grant(*answer)
+
+    async def trip(self, backend: str, *, factor: float, at_least_ms: int) -> int:
+        """Have a backend left alone; returns for how long, in milliseconds."""
+        pauses = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS, factor, at_least_ms)
+        pause_ms: int = await self._run("trip", backend, *pauses)
+        return pause_ms
+
+    async def probe(self, backend: str) -> bool:
+        """True if it is this caller who may try a backend that is left alone."""
+        return bool(await self._run("probe", backend, PROBE_MS))
+
+    async def mend(self, backend: str) -> None:
+        """It answers: everybody may call it again."""
+        await self._run("mend", backend)
