@@ -26,6 +26,7 @@ from .addresses import joined, origin, path_of
 from .answer import File, HttpAnswer, read
 from .failures import Failures
 from .login import OwnShelf, Session, Shelf
+from .oauth2 import ask_for_token
 
 CONNECTING_SHARE = 0.8  # of the time for a start
 
@@ -159,8 +160,12 @@ class Client:
         ours = values._replace(login=newer)
         return await self._exchange(call, ours, headers, is_once=is_once)
 
-    async def _log_in(self, call: Every, values: Values) -> HttpAnswer:
+    async def _log_in(self, call: Login, values: Values) -> HttpAnswer:
         """Send the login; nobody else sees its answer."""
+        if call.oauth2:
+            self.calls_made += 1
+            with self._failures:
+                return await ask_for_token(call.oauth2, self._recipe.timeout_s)
         seen_by, self._on_answer = self._on_answer, None
         try:
             return await self._exchange(call, values, {})

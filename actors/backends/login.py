@@ -17,6 +17,7 @@ from . import BackendError
 from .answer import HttpAnswer
 from .facts import with_facts
 from .found import find
+from .oauth2 import lasts_s, token_in
 
 LOOK_AGAIN_S = 30  # for a token that another process has renewed
 MAX_PAUSE_S = 60  # between logins that are refused
@@ -114,7 +115,7 @@ class Session:
             shared = await self._shelf.get()
             if shared is not None and shared != used:
                 return self._keep(shared)
-            if self._rule.request is not None:
+            if self._rule.can_be_asked:
                 return self._keep(await self._log_in())
             token = self._read(answer)
             if token is None or token == used:
@@ -128,7 +129,7 @@ class Session:
         return token
 
     async def _log_in(self) -> Token:
-        if self._rule.request is None:
+        if not self._rule.can_be_asked:
             return {}
         if not await self._shelf.is_my_turn():
             others = await self._token_of_others()
@@ -142,7 +143,9 @@ class Session:
             self._pause(answer.status)
             raise self._refused()
         self._refusals, self._not_before = 0, 0.0
-        await self._shelf.put(token, self._rule.lasts_s)
+        at_most_s = self._rule.lasts_s
+        lasts = lasts_s(answer, at_most_s) if self._rule.oauth2 else at_most_s
+        await self._shelf.put(token, lasts)
         return token
 
     async def _token_of_others(self) -> Token | None:
@@ -156,6 +159,8 @@ class Session:
 
     def _read(self, answer: HttpAnswer) -> Token | None:
         """The token that an answer gives; None unless all of it is there."""
+        if self._rule.oauth2:
+            return token_in(answer)
         said = with_facts(answer)
         token = {
             name: _first_pair(find(where, answer, said), where.header)

@@ -48,6 +48,9 @@ def checked(recipe: Recipe) -> Recipe:
 def _check_addresses(recipe: Recipe) -> None:
     if not _is_web_address(recipe.url):
         raise ValueError("must be an http or https address - at `$.url`")
+    oauth2 = recipe.login and recipe.login.oauth2
+    if oauth2 and not _is_web_address(oauth2.url):
+        raise ValueError("must be an http or https address - at `$.login.oauth2.url`")
     for number, address in enumerate(recipe.also_known_as):
         if not _is_web_address(address):
             where = f"$.also_known_as[{number}]"

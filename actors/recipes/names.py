@@ -7,6 +7,7 @@ import re
 from actors.limits import MAX_KEPT
 
 from .format import Recipe
+from .tables import Login
 from .template import nearest
 
 _NAME = re.compile(r"[A-Za-z_][\w-]*")
@@ -23,7 +24,9 @@ def check_names(recipe: Recipe) -> None:
 
 def check_login(recipe: Recipe) -> None:
     """Raise ValueError for a token that no login gives, or that stands in a path."""
-    known = list(recipe.login.keep) if recipe.login else []
+    if recipe.login:
+        _check_source(recipe.login)
+    known = recipe.login.gives if recipe.login else []
     for table, call in recipe.calls.items():
         in_path = call.request.placeholders if call.request else []
         for each in call.placeholders:
@@ -36,6 +39,14 @@ def check_login(recipe: Recipe) -> None:
     if recipe.login and recipe.login.placeholders:
         strange = recipe.login.placeholders[0]
         raise ValueError(f"{strange} is not known in this call - at `$.login`")
+
+
+def _check_source(login: Login) -> None:
+    has_own = bool(login.keep or login.request or login.texts)
+    if login.oauth2 and has_own:
+        raise ValueError("needs no other call and no `keep` - at `$.login.oauth2`")
+    if not login.oauth2 and not login.keep:
+        raise ValueError("the key `keep` is missing, or `oauth2` - at `$.login`")
 
 
 def _check_kept(recipe: Recipe) -> None:

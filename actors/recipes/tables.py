@@ -140,15 +140,41 @@ class StatusCall(Calls, frozen=True, kw_only=True):
         )
 
 
+class OAuth2(Part, frozen=True, kw_only=True):
+    """A token for a program itself: client credentials (RFC 6749, section 4.4).
+
+    `url` is the token endpoint, on whatever server. `send` says where the id and the
+    secret stand.
+    """
+
+    url: str
+    client_id: str
+    client_secret: str
+    scope: str | None = None
+    audience: str | None = None
+    send: Literal["basic", "form"] = "basic"
+
+
 class Login(Every, frozen=True, kw_only=True):
     """The call whose answer has a token, and the answers after which it is made again.
 
-    Without `request`, the refused answer itself has it.
+    Without `request` and `oauth2`, the refused answer itself has it.
     """
 
-    keep: dict[str, Source]
+    keep: dict[str, Source] = msgspec.field(default_factory=dict)
+    oauth2: OAuth2 | None = None
     again_on: tuple[HttpStatus, ...] = (401,)
     lasts_s: Annotated[int, msgspec.Meta(ge=1)] = 86400
+
+    @property
+    def can_be_asked(self) -> bool:
+        """True if there is a call that gives a token."""
+        return self.request is not None or self.oauth2 is not None
+
+    @property
+    def gives(self) -> list[str]:
+        """The names of what makes the token."""
+        return ["token"] if self.oauth2 else list(self.keep)
 
 
 class Adopt(Part, frozen=True, kw_only=True):
