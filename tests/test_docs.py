@@ -59,7 +59,7 @@ def test_every_variable_that_is_read_is_in_the_docs() -> None:
 
 
 async def test_every_route_is_in_the_docs(app: Quart) -> None:
-    pages = {"/", "/start", "/jobs/<job>/cancel", "/static/<path:filename>"}
+    pages = {"/", "/start", "/adopt", "/jobs/<job>/cancel", "/static/<path:filename>"}
     routes = {rule.rule for rule in app.url_map.iter_rules()} - pages
 
     assert {route for route in routes if route not in INTERFACE} == set()

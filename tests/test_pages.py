@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,6 +75,113 @@ async def test_a_refused_form_says_why_and_keeps_what_was_typed(
     assert "The parameter total does not fit" in html
     assert 'value="5000000"' in html
     assert 'value="3.5"' in html
+
+
+GROUPED = """
+title = "Oven"
+url = "http://127.0.0.1:9"
+adopt = { pattern = "[0-9a-f]{4}", title = "Tray" }
+[params.properties.heat]
+type = "object"
+required = ["degrees"]
+additionalProperties = false
+[params.properties.heat.properties]
+degrees = { type = "integer", minimum = 1 }
+fan = { type = "boolean" }
+grill = { type = "object", properties = { name = { type = "string" } } }
+[params.properties.tins]
+type = "array"
+[start]
+request = "POST /loaves"
+ref = "id"
+[status]
+request = "GET /loaves/{ref}"
+state = "state"
+states = { succeeded = ["baked"], failed = [] }
+"""
+
+
+@pytest.fixture
+async def grouped(serving: Serving, tmp_path: Path) -> AsyncIterator[_Client]:
+    """A client of a page with one recipe, whose params are in groups."""
+    (tmp_path / "oven.toml").write_text(GROUPED)
+    async with serving(recipes=(tmp_path,), api_tokens=jobs.TOKENS) as app:
+        yield app.test_client()
+
+
+async def test_params_in_groups_are_fields_and_are_sent_as_objects(
+    grouped: _Client,
+) -> None:
+    html = await page(grouped, "/")
+    assert "<legend>Heat</legend>" in html
+    assert 'name="heat.degrees"' in html
+    form = {
+        "backend": "oven",
+        "heat.degrees": "220",
+        "heat.fan": "true",
+        "heat.grill.name": "7",
+        "tins": "[1, 2]",
+    }
+
+    started = await grouped.post("/start", form=form, headers=ALICE)
+
+    answer = await grouped.get(started.headers["Location"], headers=ALICE)
+    assert (await answer.get_json())["params"] == {
+        "heat": {"degrees": 220, "fan": True, "grill": {"name": "7"}},
+        "tins": [1, 2],
+    }
+
+
+async def test_a_refused_group_keeps_what_was_typed(grouped: _Client) -> None:
+    form = {"backend": "oven", "heat.degrees": "0", "heat.grill.name": "<b>"}
+
+    answer = await grouped.post("/start", form=form, headers={**HTML, **ALICE})
+
+    html = (await answer.get_data()).decode()
+    assert answer.status_code == 422
+    assert 'value="0"' in html
+    assert 'value="&lt;b&gt;"' in html
+
+
+async def test_a_job_that_runs_elsewhere_is_watched_without_javascript(
+    grouped: _Client,
+) -> None:
+    assert '<label for="adopt-oven">Tray</label>' in await page(grouped, "/")
+    form = {"backend": "oven", "ref": " 1a2b "}
+
+    answer = await grouped.post("/adopt", form=form, headers=ALICE)
+
+    assert answer.status_code == 303
+    html = await page(grouped, answer.headers["Location"])
+    assert 'data-adopted="true"' in html
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"backend": "oven", "ref": "<nope>"}, 422),
+        ({"backend": "oven"}, 422),
+        ({"backend": "none", "ref": "1a2b"}, 422),
+        ({}, 422),
+    ],
+)
+async def test_a_job_that_may_not_be_adopted_is_refused_on_the_page(
+    grouped: _Client, form: dict[str, str], status: int
+) -> None:
+    answer = await grouped.post("/adopt", form=form, headers={**HTML, **ALICE})
+
+    html = (await answer.get_data()).decode()
+    assert answer.status_code == status
+    if form.get("ref") == "<nope>":
+        assert 'value="&lt;nope&gt;"' in html
+        assert "does not fit" in html
+        assert '<details class="adopt" open>' in html
+
+
+async def test_only_backends_that_allow_it_have_a_form_to_adopt(
+    client: _Client,
+) -> None:
+    assert 'action="/adopt"' not in await page(client, "/")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,23 @@ async def start() -> Response | WerkzeugResponse:
     return redirect(f"/jobs/{job.job}", 303)
 
 
+@routes.post("/adopt")
+async def adopt() -> Response | WerkzeugResponse:
+    form = (await request.form).to_dict()
+    name, ref = form.get("backend", ""), form.get("ref", "").strip()
+    try:
+        job = await current_jobs().adopt(current_visitor(), name, ref)
+    except Problem as problem:
+        refused = {
+            "backend": name,
+            "message": problem.detail,
+            "values": form,
+            "adopts": True,
+        }
+        return await _index(refused, problem.status)
+    return redirect(f"/jobs/{job.job}", 303)
+
+
 @routes.post("/jobs/<job>/cancel")
 async def cancel(job: str) -> WerkzeugResponse:
     await current_jobs().request(current_visitor(), job, Action.CANCEL)
