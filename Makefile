@@ -3,9 +3,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV = .venv
 BIN = $(VENV)/bin
+PREFECT = .venv-prefect
 TSC = npx --yes --package typescript@5.9 tsc
 
-.PHONY: run install test check lock bench faults kills clean
+.PHONY: run install test check lock bench faults kills prefect clean
 
 run: install
 	@exec $(BIN)/python -m dev
@@ -42,5 +43,13 @@ faults: install
 kills: install
 	$(BIN)/python -m tests.faults.kills $(KILLS)
 
+prefect: install $(PREFECT)/installed
+	$(BIN)/python -m pytest tests/services/test_prefect.py
+
+$(PREFECT)/installed:
+	$(PYTHON) -m venv $(PREFECT)
+	$(PREFECT)/bin/python -m pip install --quiet 'prefect~=3.9'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PREFECT) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from playwright.async_api import async_playwright
 from dev.processes import ROOT, Stack
 
 from .conftest import missing
-from .test_browser import QUIET
+from .support.chromium import QUIET, path_of_chromium
 from .test_streams import over_events, over_websocket, start
 
 Told = list[dict[str, Any]]
@@ -135,9 +135,7 @@ async def output(*command: str) -> str:
 
 async def in_chromium(script: str, stack: Stack) -> Told:
     """Run a script on a job in a page of ours, once the browser is there."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        missing("Chromium")
+    path = path_of_chromium()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
         context = await browser.new_context(base_url=stack.url)

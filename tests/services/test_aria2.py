@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from dev.processes import Process, Stack, wait_for
 from dev.redis import free_port
 from tests.conftest import missing
+from tests.support.chromium import page_at
 
+from .page import card_of, start
 from .progrock import Job, ProgRock, progrock, proved, served
 
 SECRET = "a secret of aria2's"
@@ -169,6 +173,30 @@ def test_a_download_is_stopped_and_aria2_confirms_it(
     assert (ended["status"], ended["error"]) == ("cancelled", None)
     assert aria2.ask("tellStatus", gid, ["status"]) == {"status": "removed"}
     assert aria2.ask("tellActive") == []
+
+
+def test_a_download_is_paused_and_stopped_by_the_buttons_of_the_page(
+    rock: ProgRock, aria2: Aria2, site: str, tmp_path: Path
+) -> None:
+    with page_at(rock.stack.url) as page:
+        start(page, "aria2", address=f"{site}/large.bin")
+        card = card_of(page)
+        amount = card.locator("[data-field=amount]")
+        expect(amount).to_have_text(re.compile(r"^[\d.]+ [kM]B of 50 MB$"))
+        before = amount.inner_text()
+        expect(amount).not_to_have_text(before)
+
+        card.get_by_role("button", name="Pause").click()
+        expect(card).to_have_attribute("data-status", "paused")
+        assert aria2.only()["status"] == "paused"
+        page.screenshot(path=tmp_path / "aria2.png")
+
+        card.get_by_role("button", name="Resume").click()
+        expect(card).to_have_attribute("data-status", "running")
+        expect(amount).not_to_have_text(amount.inner_text())
+        card.get_by_role("button", name="Stop").click()
+        expect(card).to_have_attribute("data-status", "cancelled")
+    assert aria2.only()["status"] == "removed"
 
 
 def test_a_paused_download_that_aria2_forgets_when_it_is_stopped_was_stopped(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from dev.processes import Process, Stack, wait_for
 from dev.redis import free_port
 from tests.conftest import missing
+from tests.support.chromium import page_at
 
+from .page import card_of, start
 from .progrock import Job, ProgRock, progrock, proved
 
 USER, PASSWORD = "ann", "a password of rclone's"
@@ -135,6 +139,26 @@ def test_a_copy_is_stopped_and_rclone_confirms_it(
 
     assert (ended["status"], ended["error"]) == ("cancelled", None)
     assert ended["done"] < LARGE
+    [told] = rclone.copies()
+    assert (told["finished"], told["error"]) == (True, "context canceled")
+    assert not (rclone.backup / "file.bin").exists()
+
+
+def test_a_copy_is_seen_on_the_page_and_stopped_by_its_button(
+    rock: ProgRock, rclone: Rclone, tmp_path: Path
+) -> None:
+    with page_at(rock.stack.url) as page:
+        start(page, "rclone", source="depot:large", target="backup:")
+        card = card_of(page)
+        amount = card.locator("[data-field=amount]")
+        expect(amount).to_have_text(re.compile(r"^[\d.]+ MB of 400 MB$"))
+        before = amount.inner_text()
+        expect(amount).not_to_have_text(before)
+        page.screenshot(path=tmp_path / "rclone.png")
+
+        card.get_by_role("button", name="Stop").click()
+
+        expect(card).to_have_attribute("data-status", "cancelled")
     [told] = rclone.copies()
     assert (told["finished"], told["error"]) == (True, "context canceled")
     assert not (rclone.backup / "file.bin").exists()
