@@ -4,9 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV = .venv
 BIN = $(VENV)/bin
 PREFECT = .venv-prefect
+AWS = .venv-aws
 TSC = npx --yes --package typescript@5.9 tsc
 
-.PHONY: run install test check lock bench faults kills prefect clean
+.PHONY: run install test check lock bench faults kills prefect aws clean
 
 run: install
 	@exec $(BIN)/python -m dev
@@ -51,5 +52,14 @@ $(PREFECT)/installed:
 	$(PREFECT)/bin/python -m pip install --quiet 'prefect~=3.9'
 	@touch $@
 
+aws: install $(AWS)/installed
+	$(BIN)/python -m pytest tests/services/test_step_functions.py
+
+$(AWS)/installed:
+	$(PYTHON) -m venv $(AWS)
+	$(AWS)/bin/python -m pip install --quiet 'moto[server,stepfunctions]~=5.2'
+	$(BIN)/python -m pip install --quiet --editable '.[aws]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(PREFECT) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PREFECT) $(AWS) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
