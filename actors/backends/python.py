@@ -86,7 +86,7 @@ class PythonBackend:
         self.deadline_s = setup.deadline_s
         self.most_active = setup.most_active
         self.calls_per_minute = setup.calls_per_minute
-        self._params = Params(setup.params)
+        self.__params = Params(setup.params)
 
     @property
     def can(self) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ class PythonBackend:
 
         It is called in the web process and must not wait for anything.
         """
-        return self._params.check(params)
+        return self.__params.check(params)
 
     def check_ref(self, ref: str) -> str:
         """Return the name of a job to adopt; raises ParamsError if it does not fit.
@@ -142,15 +142,15 @@ class PythonBackend:
         that is `permanent` is a refusal; otherwise it is asked again. AbsentError: the
         job is over already.
         """
-        raise self._refusal()
+        raise _refusal(self.title)
 
     async def pause(self, job: Handle) -> None:
         """Ask for a pause, as `cancel` does; `report` then says `paused`."""
-        raise self._refusal()
+        raise _refusal(self.title)
 
     async def resume(self, job: Handle) -> None:
         """Ask for the job to go on, as `cancel` does."""
-        raise self._refusal()
+        raise _refusal(self.title)
 
     def result(self, job: Handle) -> AbstractAsyncContextManager[ResultFile]:
         """Open the file that a job made, which a Report has announced as `file`.
@@ -171,9 +171,6 @@ class PythonBackend:
             if action is not Action.CANCEL or not job.is_seen:
                 raise
 
-    def _refusal(self) -> BackendError:
-        return BackendError("refused", f"{self.title} cannot do this.", permanent=True)
-
 
 class BytesFile(NamedTuple):
     """A result file that is in memory."""
@@ -193,6 +190,10 @@ class BytesFile(NamedTuple):
 async def opened(file: ResultFile) -> AsyncIterator[ResultFile]:
     """Return a file that needs no closing as `result` has to."""
     yield file
+
+
+def _refusal(title: str) -> BackendError:
+    return BackendError("refused", f"{title} cannot do this.", permanent=True)
 
 
 def is_own(kind: type[PythonBackend], method: str) -> bool:

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-import botocore.session
+import botocore.session  # type: ignore[import-untyped]  # no stubs
 import msgspec
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # the same
+from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # the same
 
 from actors import (
     AbsentError,
@@ -150,7 +150,7 @@ class StepFunctions(PythonBackend):
             raise LostAnswerError("unreachable", said) from error
         if status == 200:
             return json.loads(text)
-        raise self._refusal(action, status, text)
+        raise self._refused(action, status, text)
 
     def _signed(self, action: str, body: bytes) -> dict[str, str]:
         """The headers of a request, with its signature."""
@@ -165,7 +165,7 @@ class StepFunctions(PythonBackend):
         SigV4Auth(credentials, "states", self._region).add_auth(request)
         return dict(request.headers.items())
 
-    def _refusal(self, action: str, status: int, text: bytes) -> BackendError:
+    def _refused(self, action: str, status: int, text: bytes) -> BackendError:
         try:
             said = json.loads(text)
             code = str(said.get("__type", "")).rpartition("#")[2]
