@@ -85,6 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             total=report.total,
             unit=report.unit,
             steps=report.steps or self.steps,
+            can=self._next_can(report.can),
             request=settled(self.request, report.status),
             reachable=True,
             observed_at=now,
@@ -193,6 +194,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """A job that is being stopped runs on until its backend says that it ended."""
         is_stopping = self.status is Status.STOPPING and not reported.terminal
         return self.status if is_stopping else reported
+
+    def _next_can(self, reported: tuple[str, ...] | None) -> tuple[str, ...]:
+        """A job that is being stopped can do nothing else."""
+        is_stopping = self.status is Status.STOPPING
+        return self.can if reported is None or is_stopping else reported
 
     def _ended(
         self, now_ms: int, result: dict[str, Any] | None, error: Failure | None

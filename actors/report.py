@@ -28,7 +28,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `file` is the content type of a file that the job made. `retry_after_s` is how long
     the backend asked us to wait with the next poll. `ref` is the job's new name there,
     if it has changed; `kept` are values to remember for its next calls. `is_seen` is
-    false if the backend does not know the job yet.
+    false if the backend does not know the job yet. `can` holds the actions that work
+    now, if those are not always all that the backend offers.
     """
 
     status: Status
@@ -44,6 +45,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: float | None = None
     ref: str | None = None
     is_seen: bool = True
+    can: tuple[str, ...] | None = None
     kept: Mapping[str, Any] = msgspec.field(default_factory=lambda: NOTHING)
 
     @property

@@ -78,12 +78,24 @@ class Prover:
         )
 
     async def _stop(self, job: Handle) -> None:
-        job, report = await self._until(job, _is_under_way)
+        job, report = await self._until(job, self._can_be_asked)
         for action in (Action.PAUSE, Action.RESUME, Action.CANCEL):
-            if action in self._backend.can and not _has_ended(report):
+            if action in self._can(report):
                 job, report = await self._ask(action, job, report)
         if not _has_ended(report):
             await self._until(job, _has_ended)
+
+    def _can_be_asked(self, report: Report | None) -> bool:
+        """A job that runs, or one whose stop works only while it does not run."""
+        if report is None or report.status.terminal:
+            return True
+        is_waited_for = report.status is Status.RUNNING or report.can is not None
+        return is_waited_for and Action.CANCEL in self._can(report)
+
+    def _can(self, report: Report | None) -> tuple[str, ...]:
+        if report is None or report.status.terminal:
+            return ()
+        return self._backend.can if report.can is None else report.can
 
     async def _ask(
         self, action: Action, job: Handle, report: Report | None
@@ -203,10 +215,6 @@ def _as_report(absent: AbsentError) -> Report | None:
     if absent.means is Status.FAILED:
         return None
     return replace(Report(status=absent.means))
-
-
-def _is_under_way(report: Report | None) -> bool:
-    return _has_ended(report) or bool(report and report.status is Status.RUNNING)
 
 
 def _has_ended(report: Report | None) -> bool:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any
 
-from actors.json_input import brackets, is_too_deep
-from actors.limits import MAX_NESTING
+from msgspec.structs import replace
+
 from actors.recipes.calls import Every, NamedCall
 from actors.recipes.fences import whole_patterns
 from actors.recipes.format import Recipe, params_schema
 from actors.recipes.params import Params, ParamsError
 from actors.recipes.parts import UnfitError
-from actors.recipes.tables import BulkCall
 from actors.recipes.template import Values
 from actors.requests import Action
-from actors.status import Status
 
 from . import BackendError, Handle, Report, Started
 from .answer import File, HttpAnswer
-from .answers import Reader, not_understood
-from .asking import Asker, paced
-from .bulk import ask_in_halves
+from .answers import Reader
+from .asking import Asker
+from .bulk import bulk
 from .client import Client
-from .documents import document
 from .login import Shelf
 from .sources import Keeper
 from .starting import Starter
@@ -75,7 +70,9 @@ class HttpBackend:
         self._reader = Reader(recipe)
         keeper = Keeper(self._client, recipe.addresses)
         self._asker = Asker(recipe, self._client, self._reader, keeper, self._values)
+        self._bulk = bulk(recipe, self._client, self._reader, self._asker, self._typed)
         self._starter = Starter(recipe, self._client, self._reader, keeper)
+        self._stops_only_in = recipe.cancel.only if recipe.cancel else ()
         self._has_numbers = recipe.start.ref.type == "number"
 
     @property
@@ -113,12 +110,11 @@ class HttpBackend:
 
     async def reports(self, jobs: Sequence[Handle]) -> list[Report | BackendError]:
         """Ask for up to `batch_size` jobs at once; answers in the order asked."""
-        if self._recipe.bulk:
-            return await ask_in_halves(partial(self._bulk, self._recipe.bulk), jobs)
-        try:
-            return [await self._asker.report(jobs[0])]
-        except BackendError as error:
-            return [error]
+        if self._bulk:
+            answers = await self._bulk.reports(jobs)
+        else:
+            answers = [await self._one(jobs[0])]
+        return list(map(self._with_can, answers)) if self._stops_only_in else answers
 
     async def send(self, action: Action, job: Handle) -> None:
         """Ask for an action; a job that is over already counts as cancelled.
@@ -161,62 +157,19 @@ class HttpBackend:
         """Close every connection to it."""
         await self._client.close()
 
-    async def _bulk(
-        self, rule: BulkCall, jobs: Sequence[Handle]
-    ) -> list[Report | BackendError]:
-        refs = [self._typed(job.ref) for job in jobs]
-        answer = await self._client.ask(rule, Values(refs=refs))
-        if not rule.accepts(answer.status):
-            raise self._reader.refusal(answer, rule, permanent=False)
-        said = document(answer, is_bulk=True)
-        if refusal := self._reader.refused(said, rule, permanent=False):
-            raise refusal
-        items = _pairs(rule, rule.items.find(said))
-        if items is None:
-            raise not_understood(self.title)
-        by_ref = dict(items)
-        may_be_deep = brackets(answer.body) - len(items) > MAX_NESTING
-        found = [
-            self._one_of_many(by_ref.get(job.ref), job, may_be_deep) for job in jobs
-        ]
-        reports = await self._with_results(found, jobs)
-        if "Retry-After" not in answer.headers:
-            return reports
-        return [
-            paced(each, answer) if isinstance(each, Report) else each
-            for each in reports
-        ]
-
-    def _one_of_many(
-        self, item: Any, job: Handle, may_be_deep: bool
-    ) -> Report | BackendError:
-        if may_be_deep and is_too_deep(item):  # this one alone, not its whole batch
-            return not_understood(self.title)
+    async def _one(self, job: Handle) -> Report | BackendError:
         try:
-            if item is None:
-                return self._reader.absent(job)
-            return self._reader.one(item, job)
+            return await self._asker.report(job)
         except BackendError as error:
             return error
-        except Exception as error:
-            return not_understood(self.title, error)
 
-    async def _with_results(
-        self, reports: list[Report | BackendError], jobs: Sequence[Handle]
-    ) -> list[Report | BackendError]:
-        if self._recipe.result.call is None:
-            return reports
-        return await asyncio.gather(*map(self._with_result, reports, jobs))
-
-    async def _with_result(
-        self, report: Report | BackendError, job: Handle
-    ) -> Report | BackendError:
-        if isinstance(report, BackendError) or report.status is not Status.SUCCEEDED:
-            return report
-        try:
-            return await self._asker.with_result(report, job)
-        except BackendError as error:
-            return error
+    def _with_can(self, answer: Report | BackendError) -> Report | BackendError:
+        """A stop that works only for a while is only offered for so long."""
+        if isinstance(answer, BackendError):
+            return answer
+        works = answer.status in self._stops_only_in
+        can = [each for each in self.can if works or each != Action.CANCEL]
+        return replace(answer, can=tuple(can))
 
     def _values(self, job: Handle) -> Values:
         return Values(self._typed(job.ref), job.params, job.job_id, keep=job.kept)
@@ -231,12 +184,3 @@ def _idle_interval_ms(recipe: Recipe, idle_ms: int, poll_ms: int) -> int:
     if recipe.remembers_s:
         wanted_ms = min(wanted_ms, int(recipe.remembers_s * 500))
     return max(wanted_ms, poll_ms)
-
-
-def _pairs(rule: BulkCall, items: Any) -> list[tuple[str, Any]] | None:
-    """The items of a bulk answer by their jobs' names; None if it has none."""
-    if rule.ref is None:
-        return list(items.items()) if isinstance(items, dict) else None
-    if not isinstance(items, list):
-        return None
-    return [(str(rule.ref.find(item)), item) for item in items]

@@ -18,6 +18,7 @@ from actors.limits import (
     MAX_STEPS,
 )
 from actors.report import Report
+from actors.requests import Action
 from actors.status import Failure, Status
 
 from . import Started
@@ -53,6 +54,7 @@ def sound_report(report: Any, title: str, unit: str | None) -> Report:
         error=error,
         ref=None if report.ref is None else _ref(report.ref),
         kept=_kept(report.kept) if report.kept else report.kept,
+        can=None if report.can is None else tuple(Action(each) for each in report.can),
     )
 
 

@@ -196,9 +196,13 @@ class BulkCall(Call, frozen=True, kw_only=True):
 
 
 class CancelCall(Calls, frozen=True, kw_only=True):
-    """The call that stops a job. An end that is in `claims` was then the stop."""
+    """The call that stops a job. An end that is in `claims` was then the stop.
+
+    If it has `only`, it works while a job has one of these statuses.
+    """
 
     claims: tuple[Literal["succeeded", "failed"], ...] = ()
+    only: tuple[Literal["queued", "running", "paused"], ...] = ()
 
 
 class Result(Every, frozen=True, kw_only=True):

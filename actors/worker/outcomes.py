@@ -74,7 +74,7 @@ class Outcomes:
         """The job has run for too long: have it stopped, or give it up."""
         now, limit_s = now_ms(), backend.deadline_s or 0
         state = replace(lease.backend_state, overdue_after_s=limit_s)
-        if Action.CANCEL in backend.can:
+        if Action.CANCEL in lease.job.can:
             self._write(lease, lambda job: job.asked(Action.CANCEL, now), state)
         else:
             self._write(lease, lambda job: left_running(job, limit_s, now), state)
