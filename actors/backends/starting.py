@@ -71,6 +71,8 @@ class Starter:
         if not find.accepts(answer.status):
             raise self._reader.refusal(answer, find, permanent=False)
         said = with_facts(answer)
+        if find.items and find.mark:
+            said = _marked(find.items.find(said), find.mark, values.job)
         ref = source(find.ref, answer, said)
         if ref is None:
             return None
@@ -173,6 +175,15 @@ class Starter:
         except ValueError:  # unfit, or a header's bytes that are not UTF-8
             return False
         return True
+
+
+def _marked(items: Any, mark: Expression, job_id: str) -> Any:
+    """The item of a list that has our job's id in its mark; None if there is none."""
+    for item in items if isinstance(items, list) else ():
+        found = mark.find(item)
+        if isinstance(found, str) and job_id in found:
+            return item
+    return None
 
 
 def _says_later(answer: HttpAnswer) -> bool:

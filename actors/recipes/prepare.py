@@ -69,15 +69,16 @@ def _with_common(
         }
     table = {**table, **inner}
     is_call = "calls" not in table and (name != "result" or "request" in table)
-    return _in_full(merged(common, table) if is_call else table)
+    whole = merged(common, table) if is_call else table
+    return whole if name == "bulk" else _in_full(whole)
 
 
 def _in_full(call: dict[str, Any]) -> dict[str, Any]:
-    """`ref = "id"` is short for `ref = { body = "id" }`; a bulk's ref is not."""
+    """`ref = "id"` is short for `ref = { body = "id" }`."""
     short: dict[str, Any] = {
         key: {"body": call[key]}
         for key in ("ref", "next")
-        if "items" not in call and isinstance(call.get(key), str)
+        if isinstance(call.get(key), str)
     }
     if isinstance(keep := call.get("keep"), dict):
         short["keep"] = {

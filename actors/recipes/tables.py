@@ -33,9 +33,19 @@ class Reference(Source, frozen=True, kw_only=True):
 
 
 class Find(Call, frozen=True, kw_only=True):
-    """The call that asks, before a start, if the job is there already."""
+    """The call that asks, before a start, if the job is there already.
+
+    With `items` its answer is a list; `mark` is where an item has what we gave the job.
+    """
 
     ref: Source
+    items: Expression | None = None
+    mark: Expression | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.items is None) != (self.mark is None):
+            raise ValueError("needs both of `items` and `mark`")
 
 
 class Then(Call, frozen=True, kw_only=True):
