@@ -53,32 +53,60 @@ def _adopt(chosen: argparse.Namespace) -> int:
     if not token:
         Output(sys.stderr, mask).mistake(f"Set {TOKEN} to a token of that ProgRock.")
         return WRONG_USE
-    address = chosen.url or os.environ.get(ADDRESS) or DEFAULT_ADDRESS
+    address = (chosen.url or os.environ.get(ADDRESS) or DEFAULT_ADDRESS).rstrip("/")
     order = {"backend": chosen.backend, "ref": chosen.ref}
     try:
-        job = asyncio.run(_adopted(address.rstrip("/"), token, order))
+        job = asyncio.run(_adopted(address, token, order))
     except RefusedError as error:
-        Output(sys.stderr, mask).mistake(str(error))
+        Output(sys.stderr, mask).mistake(" ".join(str(error).split()))
         return FAILED
-    Output(sys.stdout, mask).line(f"{address.rstrip('/')}/jobs/{job}")
+    Output(sys.stdout, mask).line(f"{job} {address}/jobs/{job}")
     return 0
 
 
 async def _adopted(address: str, token: str, order: dict[str, str]) -> str:
     """Return the id of the job; raises RefusedError."""
+    if "@" in address:  # not repeated: a password may stand in it
+        raise RefusedError(f"The address has a user in it; only {TOKEN} is sent.")
     try:
-        status, said = await _posted(f"{address}/jobs", token, order)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise RefusedError(f"There is no ProgRock at {address}: {error!r}.") from error
-    if status == 202 and isinstance(said, dict) and isinstance(said.get("job"), str):
+        status, body = await _posted(f"{address}/jobs", token, order)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        why = _why(error)
+        raise RefusedError(f"There is no ProgRock at {address}: {why}.") from error
+    except ValueError as error:  # aiohttp's, for a line break in a header
+        raise RefusedError(f"{TOKEN} is not a token: it cannot be sent.") from error
+    said = _object(body)
+    if status == 202 and isinstance(said.get("job"), str):
         return str(said["job"])
-    if status in (401, 403):
+    if status == 401:
         raise RefusedError(f"The token in {TOKEN} is not one of that ProgRock.")
-    detail = said.get("detail") if isinstance(said, dict) else None
-    raise RefusedError(str(detail or f"{address} answered with {status}."))
+    raise RefusedError(str(said.get("detail") or f"{address} answered with {status}."))
 
 
-async def _posted(url: str, token: str, order: dict[str, str]) -> tuple[int, Any]:
+def _why(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return f"nothing answered in {TIMEOUT_S} s"
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return "this is not the address of a server"
+        case aiohttp.ClientSSLError():
+            return "no safe connection can be made"
+        case aiohttp.ClientConnectorError():
+            return "no connection can be made"
+        case _:
+            return "the connection broke"
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; empty if it is none, as a proxy's page."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+async def _posted(url: str, token: str, order: dict[str, str]) -> tuple[int, bytes]:
     async with (
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=True
@@ -90,4 +118,4 @@ async def _posted(url: str, token: str, order: dict[str, str]) -> tuple[int, Any
             allow_redirects=False,
         ) as response,
     ):
-        return response.status, json.loads(await response.read())
+        return response.status, await response.read()

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from .support.site import TOKEN, Site, Web, site
 
@@ -31,10 +33,12 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Site, Web]]:
         yield ours, await ours.serve(PROGROCK_RECIPES=str(tmp_path))
 
 
-async def typed(*arguments: str, token: str = TOKEN) -> tuple[int, str, str]:
+async def typed(
+    *arguments: str, token: str = TOKEN, **settings: str
+) -> tuple[int, str, str]:
     """The exit code of the command, what it printed, and what it complained of."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PROGROCK_")}
-    environ |= {"PROGROCK_TOKEN": token} if token else {}
+    environ |= {**settings, **({"PROGROCK_TOKEN": token} if token else {})}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "command", "adopt", *arguments),
         env=environ,
@@ -49,13 +53,14 @@ async def typed(*arguments: str, token: str = TOKEN) -> tuple[int, str, str]:
 async def test_a_job_that_others_have_started_is_watched_from_then_on(
     served: tuple[Site, Web],
 ) -> None:
-    ours, web = served
+    ours, process = served
 
-    code, out, err = await typed("oven", "1a2b", "--url", web.url)
+    code, out, err = await typed("oven", "1a2b", "--url", process.url)
 
     assert (code, err) == (0, "")
-    assert out.startswith(f"{web.url}/jobs/")
-    job = await ours.store.load(out.rpartition("/")[2])
+    job_id, address = out.split(" ")
+    assert address == f"{process.url}/jobs/{job_id}"
+    job = await ours.store.load(job_id)
     assert job
     assert (job.backend, job.adopted) == ("oven", True)
 
@@ -97,9 +102,96 @@ async def test_without_a_token_the_command_says_what_to_set() -> None:
     assert "PROGROCK_TOKEN" in err
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "http://[", ""])
-async def test_where_there_is_no_progrock_it_says_so(url: str) -> None:
-    code, out, err = await typed("oven", "1a2b", "--url", url or "http://127.0.0.1:9/x")
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:9", "no connection can be made"),
+        ("http://127.0.0.1:9/x", "no connection can be made"),
+        ("http://nowhere.invalid", "no connection can be made"),
+        ("nonsense", "this is not the address of a server"),
+        ("http://[", "this is not the address of a server"),
+        ("ftp://127.0.0.1", "this is not the address of a server"),
+    ],
+)
+async def test_where_there_is_no_progrock_one_sentence_says_why(
+    url: str, why: str
+) -> None:
+    code, out, err = await typed("oven", "1a2b", "--url", url)
 
     assert (code, out) == (1, "")
-    assert "There is no ProgRock at" in err
+    assert err == f"There is no ProgRock at {url}: {why}."
+
+
+async def test_the_address_may_stand_in_the_environment(
+    served: tuple[Site, Web],
+) -> None:
+    url = served[1].url
+
+    code, out, err = await typed("oven", "1a2b", PROGROCK_URL=f"{url}/")
+
+    assert (code, err) == (0, "")
+    assert f" {url}/jobs/" in out
+
+
+async def test_a_password_in_the_address_is_neither_sent_nor_printed() -> None:
+    url = "http://ann:a-secret-of-ann@127.0.0.1:9"
+
+    code, out, err = await typed("oven", "1a2b", "--url", url)
+
+    assert (code, out) == (1, "")
+    assert "a-secret-of-ann" not in err
+    assert "The address has a user in it" in err
+
+
+async def test_a_token_that_cannot_be_sent_is_said_to_be_none(
+    served: tuple[Site, Web],
+) -> None:
+    token = "a-secret\nof-ann"
+
+    code, out, err = await typed("oven", "1a2b", "--url", served[1].url, token=token)
+
+    assert (code, out) == (1, "")
+    assert err == "PROGROCK_TOKEN is not a token: it cannot be sent."
+
+
+async def test_one_job_too_many_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "oven.toml").write_text(RECIPE)
+    recipes = str(tmp_path)
+    async with site() as ours:
+        full = await ours.serve(PROGROCK_RECIPES=recipes, PROGROCK_MAX_ACTIVE_JOBS="1")
+        url = full.url
+        assert (await typed("oven", "1a2b", "--url", url))[0] == 0
+
+        code, out, err = await typed("oven", "3c4d", "--url", url)
+
+    assert (code, out) == (1, "")
+    assert err.startswith("You have 1 unfinished jobs")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (502, b"<h1>Bad gateway</h1>", "answered with 502."),
+        (302, b"", "answered with 302."),
+        (202, b"[1]", "answered with 202."),
+        (200, b"\xff", "answered with 200."),
+        (500, b"[" * 100_000, "answered with 500."),
+        (429, b'{"detail": "Slow\\ndown."}', "Slow down."),
+    ],
+)
+async def test_what_is_no_answer_of_a_progrock_is_one_sentence(
+    status: int, body: bytes, says: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        headers = {"Location": "http://127.0.0.1:9/"} if status == 302 else {}
+        return web.Response(status=status, body=body, headers=headers)
+
+    app = web.Application()
+    app.router.add_post("/jobs", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+
+        code, out, err = await typed("oven", "1a2b", "--url", url)
+
+    assert (code, out) == (1, "")
+    assert err == (says if status == 429 else f"{url} {says}")
