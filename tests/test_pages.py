@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from html import escape
 from html.parser import HTMLParser
 from operator import itemgetter
 from pathlib import Path
@@ -156,26 +157,56 @@ async def test_a_job_that_runs_elsewhere_is_watched_without_javascript(
     assert 'data-adopted="true"' in html
 
 
+@pytest.mark.parametrize("ref", ["<nope>", ""])
+async def test_a_name_that_does_not_fit_is_refused_at_the_form(
+    grouped: _Client, ref: str
+) -> None:
+    form = {"backend": "oven", "ref": ref}
+
+    answer = await grouped.post("/adopt", form=form, headers={**HTML, **ALICE})
+
+    html = (await answer.get_data()).decode()
+    assert answer.status_code == 422
+    assert f'value="{escape(ref)}"' in html
+    assert "does not fit" in html
+    assert '<details class="adopt" open>' in html
+
+
 @pytest.mark.parametrize(
-    ("form", "status"),
+    ("name", "status", "says"),
     [
-        ({"backend": "oven", "ref": "<nope>"}, 422),
-        ({"backend": "oven"}, 422),
-        ({"backend": "none", "ref": "1a2b"}, 422),
-        ({}, 422),
+        ("none", 422, "There is no backend called &#39;none&#39;."),
+        ("", 422, "There is no backend called &#39;&#39;."),
+        ("counter", 409, "Jobs of counter cannot be adopted."),
     ],
 )
-async def test_a_job_that_may_not_be_adopted_is_refused_on_the_page(
-    grouped: _Client, form: dict[str, str], status: int
+async def test_a_backend_that_has_no_form_is_refused_on_a_page_of_its_own(
+    grouped: _Client, name: str, status: int, says: str
 ) -> None:
+    form = {"backend": name, "ref": "1a2b"}
+
     answer = await grouped.post("/adopt", form=form, headers={**HTML, **ALICE})
 
     html = (await answer.get_data()).decode()
     assert answer.status_code == status
-    if form.get("ref") == "<nope>":
-        assert 'value="&lt;nope&gt;"' in html
-        assert "does not fit" in html
-        assert '<details class="adopt" open>' in html
+    assert says in html
+
+
+async def test_one_job_too_many_is_not_adopted_on_the_page(
+    serving: Serving, tmp_path: Path
+) -> None:
+    (tmp_path / "oven.toml").write_text(GROUPED)
+    form = {"backend": "oven", "ref": "1a2b"}
+    async with serving(recipes=(tmp_path,), max_active_jobs=1) as app:
+        client = app.test_client()
+        assert (await client.post("/adopt", form=form)).status_code == 303
+
+        answer = await client.post("/adopt", form=form, headers=HTML)
+
+        html = (await answer.get_data()).decode()
+    assert answer.status_code == 429
+    assert "You have 1 unfinished jobs" in html
+    assert '<details class="adopt" open>' in html
 
 
 async def test_only_backends_that_allow_it_have_a_form_to_adopt(
@@ -277,9 +308,10 @@ async def test_nobody_else_sees_a_job(client: _Client, store: Store) -> None:
     assert (await client.post(f"/jobs/{job}/cancel", headers=BOB)).status_code == 404
 
 
-async def test_another_sites_form_is_refused(client: _Client) -> None:
+@pytest.mark.parametrize("path", ["/start", "/adopt"])
+async def test_another_sites_form_is_refused(client: _Client, path: str) -> None:
     headers = {**ALICE, "Origin": "https://elsewhere.example"}
-    answer = await client.post("/start", form={"backend": "counter"}, headers=headers)
+    answer = await client.post(path, form={"backend": "counter"}, headers=headers)
 
     assert answer.status_code == 403
 

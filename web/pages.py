@@ -70,9 +70,12 @@ async def start() -> Response | WerkzeugResponse:
 async def adopt() -> Response | WerkzeugResponse:
     form = (await request.form).to_dict()
     name, ref = form.get("backend", ""), form.get("ref", "").strip()
+    has_form = current_jobs().backend(name).adopt_title is not None
     try:
         job = await current_jobs().adopt(current_visitor(), name, ref)
     except Problem as problem:
+        if not has_form:
+            raise
         refused = {
             "backend": name,
             "message": problem.detail,
