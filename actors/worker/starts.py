@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -76,7 +77,9 @@ class Starts:
         else:
             # Somebody waits for it to begin, watched or not.
             waits_ms = away_ms if is_away(error) else backoff_ms
-            wait_ms, _ = waits_ms(backend, state.failures, error)
+            longest_ms, _ = waits_ms(backend, state.failures, error)
+            # Starts that were refused together would meet again.
+            wait_ms = int(longest_ms * random.uniform(0.75, 1))
             self._write(lease, lambda job: job.missed(), state, wait_ms)
 
     async def _send(self, backend: Backend, lease: Lease) -> None:

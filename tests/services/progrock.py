@@ -107,20 +107,26 @@ def proved(recipe: str, *params: str, **environ: str) -> str:
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serve a folder, also parts of files, in a thread; yields its address."""
-    port = free_port()
+    app, port = web.Application(), free_port()
+    app.router.add_static("/", folder)
+    with in_thread(app, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def in_thread(app: web.Application, port: int) -> Iterator[None]:
+    """Serve an app of aiohttp in a thread while the context is open."""
     with Runner() as runner:
-        site = runner.run(_serve(folder, port))
+        site = runner.run(_serve(app, port))
         thread = Thread(target=runner.get_loop().run_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{port}"
+        yield
         runner.get_loop().call_soon_threadsafe(runner.get_loop().stop)
         thread.join()
         runner.run(site.cleanup())
 
 
-async def _serve(folder: Path, port: int) -> web.AppRunner:
-    app = web.Application()
-    app.router.add_static("/", folder)
+async def _serve(app: web.Application, port: int) -> web.AppRunner:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

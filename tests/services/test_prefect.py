@@ -1,135 +1,247 @@
-"""Flow runs of a real Prefect server, through the whole of ProgRock: `make prefect`."""
+"""Flows run by a real Prefect, through the whole of ProgRock; `make prefect`."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from uuid import uuid4
 
-import httpx
 import pytest
 
-from actors.backends.http import HttpBackend
 from actors.backends.offered import SERVICES
-from actors.recipes.load import load_recipe
-from dev.processes import ROOT, Stack, wait_for
-from dev.redis import embedded, free_port
+from dev.processes import Stack, wait_for
 
-from .progrock import ProgRock, progrock, proved
+from .between import Between
+from .prefect import BIN, PASSWORD, USER, Prefect
+from .progrock import Job, ProgRock, progrock, proved
 
-BIN = ROOT / ".venv-prefect/bin"
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-}
-
-
-class Prefect:
-    """A server, and a process that runs its flows."""
-
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        environ = {
-            **QUIET,
-            "PREFECT_HOME": str(folder),
-            "PREFECT_API_URL": f"{self.url}/api",
-        }
-        settings = ["env", *(f"{name}={value}" for name, value in environ.items())]
-        address = ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]]
-        server = [*settings, str(BIN / "prefect"), "server", "start", *address]
-        wait_for(self._answers, stack.start(server, folder))
-        flows = str(Path(__file__).with_name("flows.py"))
-        running = stack.start([*settings, str(BIN / "python"), flows], folder)
-        wait_for(lambda: self.deployment("burn"), running)
-
-    def deployment(self, flow: str) -> str:
-        """The id of a flow's deployment; empty if it is not there yet."""
-        answer = httpx.get(
-            f"{self.url}/api/deployments/name/{flow}/oven", trust_env=False
-        )
-        return str(answer.json()["id"]) if answer.status_code == 200 else ""
-
-    def environ(self, flow: str) -> dict[str, str]:
-        """What the recipe wants to know."""
-        return {"PREFECT_URL": self.url, "PREFECT_DEPLOYMENT": self.deployment(flow)}
-
-    def runs(self) -> list[Any]:
-        """The flow runs that there are, the newest first."""
-        answer = httpx.post(
-            f"{self.url}/api/flow_runs/filter",
-            json={"sort": "EXPECTED_START_TIME_DESC"},
-            trust_env=False,
-        )
-        found: list[Any] = answer.json()
-        return found
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/api/health", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+KEY = 'json.idempotency_key = "{job}"\n'
+NAMES = ("seconds", "stages", "waits", "ends")
+PARAMS = """
+[params.properties]
+seconds = { type = "number" }
+stages = { type = "integer" }
+waits = { enum = ["paused", "suspended"] }
+ends = { enum = ["badly", "suddenly"] }
+"""
 
 
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
     if not (BIN / "prefect").exists():
-        pytest.skip("Prefect is large: `make prefect` installs it and runs this.")
-    with embedded() as redis, Stack(redis.url) as stack:
-        yield Prefect(stack, tmp_path_factory.mktemp("prefect"))
+        pytest.skip("Prefect is missing; `make prefect` installs it and runs these.")
+    prefect = Prefect(tmp_path_factory.mktemp("prefect"))
+    with Stack("") as stack:
+        prefect.start(stack)
+        yield prefect
 
 
 @pytest.fixture(scope="module")
-def rock(prefect: Prefect) -> Iterator[ProgRock]:
-    with progrock("prefect", **prefect.environ("bake")) as ours:
-        yield ours
+def between(prefect: Prefect) -> Iterator[Between]:
+    between = Between(prefect.url)
+    with between.serving():
+        yield between
 
 
-def test_the_recipe_is_proved(prefect: Prefect) -> None:
-    said = proved("prefect", **prefect.environ("bake"))
+@pytest.fixture(scope="module")
+def rock(
+    prefect: Prefect, between: Between, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProgRock]:
+    copies = tmp_path_factory.mktemp("recipes")
+    copy(copies)
+    environ = {
+        **environ_of(prefect, between),
+        "PROGROCK_RECIPES": str(copies),
+        "UNSERVED": prefect.unserved,
+        "UNKNOWN": str(uuid4()),
+    }
+    with progrock("prefect", **environ) as rock:
+        yield rock
 
-    assert "holds     cancel: the job becomes cancelled" in said
-    assert "holds     status.percent: 0 … 100" in said
+
+def environ_of(prefect: Prefect, between: Between) -> dict[str, str]:
+    return {
+        "PREFECT_URL": between.url,
+        "PREFECT_USER": USER,
+        "PREFECT_PASSWORD": PASSWORD,
+        "PREFECT_DEPLOYMENT": prefect.served,
+    }
 
 
-def test_a_flow_is_followed_by_its_progress_artifact(rock: ProgRock) -> None:
-    told = rock.told(rock.start("prefect"), lambda job: job["finished"])
+def copy(folder: Path) -> None:
+    """Recipes that begin as a copy of the shipped one, as its users make them."""
+    shipped = (SERVICES / "prefect.toml").read_text()
+    sent = [f'json.parameters.{name} = "{{params.{name}}}"\n' for name in NAMES]
+    assert KEY in shipped
+    chosen = shipped.replace(KEY, KEY + "".join(sent)) + PARAMS
+    (folder / "chosen.toml").write_text(chosen)
+    for name in ("unserved", "unknown"):
+        other = shipped.replace("PREFECT_DEPLOYMENT", name.upper())
+        (folder / f"{name}.toml").write_text(other)
 
-    assert (told[-1]["status"], told[-1]["progress"]) == ("succeeded", 100)
-    assert len({job["progress"] for job in told if job["status"] == "running"}) > 5
+
+def state(prefect: Prefect, job: Job) -> str:
+    """What Prefect itself says of the job's run, of which there is exactly one."""
+    said: str = prefect.run(job["job"])["state"]["type"]
+    return said
 
 
-def test_a_flow_is_stopped_and_prefect_confirms_it(
+def stopped(rock: ProgRock, job: Job) -> list[Job]:
+    """Ask for a stop; returns all that is heard of the job until its end."""
+    answer = rock.client.delete(f"/jobs/{job['job']}")
+    assert answer.status_code == 202, answer.text
+    return rock.told(answer.json(), lambda job: job["finished"])
+
+
+def was_refused(told: list[Job]) -> bool:
+    return any(job["request"]["state"] == "refused" for job in told)
+
+
+def test_a_flow_is_watched_to_its_end_with_the_progress_of_its_artifact(
     rock: ProgRock, prefect: Prefect
 ) -> None:
-    job = rock.until(rock.start("prefect"), lambda job: job["progress"])
+    told = rock.told(rock.start("prefect"), lambda job: job["finished"])
+
+    states = list(dict.fromkeys(job["status"] for job in told))
+    assert states == ["queued", "running", "succeeded"]
+    shares = [job["progress"] for job in told if job["status"] == "running"]
+    assert any(0 < (share or 0) < 100 for share in shares)
+    assert told[-1]["progress"] == 100
+    assert told[-1]["result"] == {"run": prefect.run(told[-1]["job"])["name"]}
+
+
+def test_the_recipe_is_proved(prefect: Prefect, between: Between) -> None:
+    said = proved("prefect", **environ_of(prefect, between))
+
+    assert "holds     cancel" in said
+    assert "holds     the job succeeds" in said
+    assert "holds     status.percent" in said
+    assert "holds     result.values.run" in said
+    assert PASSWORD not in said
+
+
+def test_a_start_whose_answer_is_lost_is_sent_again_and_gives_one_run(
+    rock: ProgRock, prefect: Prefect, between: Between
+) -> None:
+    between.lose("/create_flow_run")
+    already = len(between.said)
+
+    ended = rock.end(rock.start("chosen", seconds=1))
+
+    sent = [call for call in between.said[already:] if "sends" in call]
+    starts = [call for call in sent if call["request"].endswith("create_flow_run")]
+    keys = [call["sends"]["idempotency_key"] for call in starts]
+    assert between.has_lost_all
+    assert keys == [ended["job"]] * 2
+    assert [call["status"] for call in starts] == [201, 200]
+    assert starts[0]["answer"]["id"] == starts[1]["answer"]["id"]
+    assert (ended["status"], state(prefect, ended)) == ("succeeded", "COMPLETED")
+
+
+def test_of_several_artifacts_the_one_that_changed_last_counts(
+    rock: ProgRock, prefect: Prefect
+) -> None:
+    job = rock.start("chosen", seconds=10, stages=5)
+
+    told = rock.told(job, lambda job: (job["progress"] or 0) >= 80)
+
+    assert told[-1]["status"] == "running"
+    rock.stop(told[-1])
+
+
+def test_a_flow_that_is_stopped_while_it_runs_is_cancelled(
+    rock: ProgRock, prefect: Prefect
+) -> None:
+    job = rock.start("chosen", seconds=20)
+    rock.until(job, lambda job: (job["progress"] or 0) > 0)
 
     ended = rock.stop(job)
 
     assert (ended["status"], ended["error"]) == ("cancelled", None)
-    assert ended["progress"] < 100
-    assert prefect.runs()[0]["state"]["type"] == "CANCELLED"
+    assert ended["message"] == "Flow run was cancelled successfully."
+    assert state(prefect, ended) == "CANCELLED"
 
 
-def test_a_flow_that_fails_is_told_in_prefect_s_words(prefect: Prefect) -> None:
-    with progrock("prefect", **prefect.environ("burn")) as rock:
-        ended = rock.end(rock.start("prefect"))
+def test_a_flow_that_is_stopped_before_it_runs_never_runs(
+    rock: ProgRock, prefect: Prefect
+) -> None:
+    job = rock.start("unserved")
+    wait_for(lambda: bool(prefect.runs(job["job"])))
 
-    assert ended["status"] == "failed"
-    assert ended["error"]["code"] == "backend_failed"
-    assert "The loaf is burnt." in ended["error"]["message"]
+    told = stopped(rock, job)
+
+    assert told[-1]["status"] == "cancelled"
+    assert not was_refused(told)
+    assert prefect.run(job["job"])["run_count"] == 0
 
 
-async def test_a_start_that_is_sent_twice_is_one_flow_run(prefect: Prefect) -> None:
-    before = len(prefect.runs())
-    environ = {**os.environ, **prefect.environ("bake")}
-    recipe = load_recipe(SERVICES / "prefect.toml", environ)
-    backend = HttpBackend("prefect", recipe, 200, 2000)
+def test_a_stop_whose_answer_is_lost_is_sent_again_and_not_refused(
+    rock: ProgRock, prefect: Prefect, between: Between
+) -> None:
+    job = rock.start("chosen", seconds=20)
+    rock.until(job, lambda job: (job["progress"] or 0) > 0)
+    between.lose("/set_state")
 
-    first = await backend.start("the-same-job", {})
-    second = await backend.start("the-same-job", {})
-    await backend.close()
+    told = stopped(rock, job)
 
-    assert first.ref == second.ref
-    assert len(prefect.runs()) == before + 1
+    assert between.has_lost_all
+    assert told[-1]["status"] == "cancelled"
+    assert not was_refused(told)
+
+
+def test_a_paused_flow_is_paused_until_somebody_lets_it_go_on(
+    rock: ProgRock, prefect: Prefect
+) -> None:
+    job = rock.start("chosen", seconds=1, waits="paused")
+    rock.until(job, lambda job: job["status"] == "paused")
+
+    prefect.resume(prefect.run(job["job"])["id"])
+
+    assert rock.end(job)["status"] == "succeeded"
+
+
+def test_a_suspended_flow_which_has_no_process_can_be_stopped(
+    rock: ProgRock, prefect: Prefect
+) -> None:
+    job = rock.start("chosen", seconds=1, waits="suspended")
+    rock.until(job, lambda job: job["status"] == "paused")
+
+    told = stopped(rock, job)
+
+    assert told[-1]["status"] == "cancelled"
+    assert not was_refused(told)
+
+
+@pytest.mark.parametrize(
+    ("ends", "word", "why"),
+    [
+        ("badly", "FAILED", "ValueError: the well is dry"),
+        ("suddenly", "CRASHED", "due to a SIGKILL signal"),
+    ],
+)
+def test_a_flow_that_fails_or_is_killed_has_failed_with_prefect_s_reason(
+    rock: ProgRock, prefect: Prefect, ends: str, word: str, why: str
+) -> None:
+    ended = rock.end(rock.start("chosen", seconds=1, ends=ends))
+
+    assert (ended["status"], state(prefect, ended)) == ("failed", word)
+    assert why in ended["error"]["message"]
+
+
+def test_starts_that_a_busy_database_puts_off_give_one_run_each(
+    rock: ProgRock, prefect: Prefect
+) -> None:
+    jobs = [rock.start("unserved") for _ in range(8)]
+    wait_for(lambda: all(prefect.runs(job["job"]) for job in jobs))
+
+    ended = [rock.stop(job) for job in jobs]
+
+    assert [job["status"] for job in ended] == ["cancelled"] * 8
+    assert all(prefect.run(job["job"]) for job in jobs)
+
+
+def test_a_deployment_that_is_not_there_is_a_refusal(rock: ProgRock) -> None:
+    ended = rock.end(rock.start("unknown"))
+
+    assert ended["error"]["code"] == "http_404"
+    assert ended["error"]["message"] == "Deployment not found"

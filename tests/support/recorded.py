@@ -1,10 +1,11 @@
 """Recorded answers of a service, and a little real server that replays them in order.
 
 `tests/recorded/NAME/` has one file for each call, `1-start.json`, `2-status.json`, …:
-the request as it must come, the answer as the documentation at `documented_at` shows.
+the request as it must come, the answer as the documentation at `documented_at` shows,
+or as a real server of the version `recorded_from` has given it.
 Calls with the same number, such as `2-status.item.json`, may come in any order.
 `play.json` has the variables of the recipe, the params of the job, and the reports that
-the status calls must give.
+the status calls must give; if several jobs are started, also our ids of these jobs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
+from actors.backends import BackendError, Handle, Report
 from dev.redis import free_port
 
 RECORDED = Path(__file__).parent.parent / "recorded"
@@ -31,9 +35,10 @@ class Call:
 
     number: int
     action: str
-    documented_at: str
     request: str
     status: int
+    documented_at: str = ""
+    recorded_from: str = ""
     answer: Any = None
     sends: Any = None
     sends_headers: dict[str, str] = field(default_factory=dict)
@@ -50,6 +55,7 @@ class Play:
     ref: str
     reports: list[dict[str, Any]]
     calls: list[Call]
+    jobs: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, name: str) -> Play:
@@ -135,3 +141,23 @@ async def replayed(calls: list[Call]) -> AsyncIterator[Replay]:
         yield replay
     finally:
         await runner.cleanup()
+
+
+def after(answer: Report | BackendError, job: Handle) -> Handle:
+    """The job with all that its worker would remember of an answer."""
+    if not isinstance(answer, Report):
+        return job
+    return job._replace(ref=answer.ref or job.ref, kept={**job.kept, **answer.kept})
+
+
+def said(answer: Report | BackendError) -> dict[str, Any] | str:
+    """All that people see of a report, without the fields that it leaves open."""
+    if not isinstance(answer, Report):
+        return answer.code
+    seen = replace(answer, kept={}, ref=None, is_seen=True)
+    shown = msgspec.json.decode(msgspec.json.encode(seen))
+    return {
+        name: value
+        for name, value in shown.items()
+        if name != "is_seen" and value not in (None, {})
+    }
