@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -30,7 +31,7 @@ additionalProperties = false
 [params.properties.options.properties]
 total = { type = "integer", minimum = 1, default = 40 }
 quality = { type = "string", enum = ["low", "high"] }
-label = { type = ["string", "null"] }
+label = { type = ["string", "null"], pattern = "^[0-9]+$" }
 [params.properties.options.properties.notify]
 properties = { at_end = { type = "boolean", default = true } }
 [params.properties.tags]
@@ -54,6 +55,15 @@ cancelled = ["stopped"]
 [cancel]
 request = "DELETE /counters/{ref}"
 """
+SENT = {
+    "options": {
+        "total": 40,
+        "quality": "high",
+        "label": "12",
+        "notify": {"at_end": False},
+    },
+    "tags": ["one", "two's"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +158,45 @@ def test_only_the_chosen_backends_form_to_adopt_is_seen(page: Page) -> None:
     page.locator("label[for=backend-counter]").click()
 
     expect(summary).to_be_hidden()
+
+
+def start(page: Page) -> dict[str, Any]:
+    """Rock out; returns the params of the new job."""
+    page.get_by_role("button", name="Rock out").click()
+    card = page.locator("job-progress[job]:not([job=''])").first
+    job = page.request.get(f"/jobs/{card.get_attribute('job')}").json()
+    params: dict[str, Any] = job["params"]
+    return params
+
+
+def test_fields_of_groups_are_sent_as_objects_in_objects(page: Page) -> None:
+    group = page.get_by_role("group", name="How it counts")
+    expect(group.get_by_text("Both are kept with the job.")).to_be_visible()
+    group.get_by_label("Quality").select_option("high")
+    group.get_by_label("Label").fill("12")
+    group.get_by_role("group", name="Notify").get_by_label("At end").uncheck()
+
+    assert start(page) == SENT
+
+
+def test_fields_that_were_not_touched_send_the_defaults(page: Page) -> None:
+    assert start(page) == {
+        "options": {"total": 40, "notify": {"at_end": True}},
+        "tags": ["one", "two's"],
+    }
+
+
+def test_a_field_of_a_group_that_does_not_fit_is_named_with_its_group(
+    page: Page,
+) -> None:
+    form = page.locator("form[data-backend=hall]")
+    form.get_by_label("Label").fill("many")
+    form.get_by_label("Total").fill("7")
+
+    form.get_by_role("button", name="Rock out").click()
+
+    expect(form.get_by_role("alert")).to_contain_text(
+        "The parameter options.label does not fit"
+    )
+    expect(form.get_by_label("Label")).to_have_value("many")
+    expect(form.get_by_label("Total")).to_have_value("7")

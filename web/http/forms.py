@@ -55,7 +55,7 @@ def _put(params: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 
 def _value(text: str, rule: Mapping[str, Any]) -> Any:
-    if rule.get("type") == "string":
+    if rule.get("type") in ("string", ["string", "null"], ["null", "string"]):
         return text
     try:
         return parsed(text)
