@@ -451,4 +451,6 @@ async def test_a_job_is_paused_and_goes_on_without_javascript(
     assert b"A job that is paused cannot be paused." in refused
     await ask("resume")
     assert await offered(Status.RUNNING) == ["pause", "cancel"]
-    assert [action for action, _ in kitchen.oven.requests] == ["pause", "resume"]
+    # A poll and the message of a request may both find it unsent.
+    asked = dict.fromkeys(action for action, _ in kitchen.oven.requests)
+    assert list(asked) == ["pause", "resume"]
