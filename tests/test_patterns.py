@@ -19,7 +19,10 @@ from .support.oven import Oven
 PAGE = (ROOT / "docs" / "patterns.md").read_text()
 PATTERN = re.compile(r"## (.*?)\n.*?```toml\n(.*?)```\n\n```\n(.*?)```", re.DOTALL)
 PATTERNS = PATTERN.findall(PAGE)
-EXCHANGE = re.compile(r"> (.*)\n< (\d+) ?(.*)\n= (.*)\n")
+TALK = re.compile(r"((?:> .*\n< .*\n)+)= (.*)\n")
+EXCHANGE = re.compile(r"> (.*)\n< (\d+) ?(.*)\n")
+ELSEWHERE = ("http://127.0.0.1:9000", "https://id.example.com")
+ENVIRON = {"REPORTS_CLIENT_ID": "us", "REPORTS_CLIENT_SECRET": "s3cret"}
 
 
 def test_each_pattern_has_a_recipe_and_answers() -> None:
@@ -35,27 +38,34 @@ async def test_a_pattern_reads_the_answers_below_it(
     oven: Oven, tmp_path: Path, recipe: str, talk: str
 ) -> None:
     path = tmp_path / "pattern.toml"
-    path.write_text(re.sub(r"(?m)^url = .*$", f'url = "{oven.url}"', recipe))
-    backend = HttpBackend("pattern", load_recipe(path, {}), 200, 2000)
+    for address in ELSEWHERE:
+        recipe = recipe.replace(address, oven.url)
+    path.write_text(recipe)
+    backend = HttpBackend("pattern", load_recipe(path, ENVIRON), 200, 2000)
     is_address = 'ref.header = "Location"' in recipe
     job = Handle("/exports/7" if is_address else "7")
-    exchanges = EXCHANGE.findall(talk)
+    talks = TALK.findall(talk)
 
-    assert exchanges
-    for request, status, body, said in exchanges:
-        oven.answer = answering(int(status), body)
+    assert "".join(f"{calls}= {said}\n" for calls, said in talks) == talk
+    for calls, said in talks:
+        exchanges = EXCHANGE.findall(calls)
+        oven.asked.clear()
+        oven.answer = answering(exchanges)
         [report] = await backend.reports([job])
-        asked = oven.asked[-1]
-        assert f"{asked.method} {asked.rel_url.raw_path_qs}" == request
+        asked = [f"{each.method} {each.rel_url.raw_path_qs}" for each in oven.asked]
+        assert asked == [request for request, _, _ in exchanges]
         assert in_words(report) == said
         if isinstance(report, Report):
             job = job._replace(kept={**job.kept, **report.kept})
     await backend.close()
 
 
-def answering(status: int, body: str) -> Any:
+def answering(exchanges: list[tuple[str, str, str]]) -> Any:
+    left = iter(exchanges)
+
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=status, text=body)
+        _, status, body = next(left)
+        return web.Response(status=int(status), text=body)
 
     return answer
 

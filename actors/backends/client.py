@@ -6,9 +6,10 @@ send us to somebody else's server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,13 +21,15 @@ from actors.recipes.format import Recipe
 from actors.recipes.parts import RequestLine, UnfitError
 from actors.recipes.tables import Login
 from actors.recipes.template import Values
+from actors.report import NOTHING
 
 from . import BackendError
 from .addresses import joined, origin, path_of
 from .answer import File, HttpAnswer, read
 from .failures import Failures
-from .login import OwnShelf, Session, Shelf
+from .login import session
 from .oauth2 import ask_for_token
+from .shelves import OwnShelf, Shelf
 
 CONNECTING_SHARE = 0.8  # of the time for a start
 
@@ -47,7 +50,7 @@ class Client:
     ) -> None:
         self._recipe = recipe
         self._on_answer = on_answer
-        self._login = _session(recipe, shelf or OwnShelf(), self._log_in)
+        self._login = session(recipe, shelf or OwnShelf(), self._log_in)
         self._base = recipe.url.rstrip("/")
         parts = urlsplit(self._base)
         self._root = f"{parts.scheme}://{parts.netloc}"
@@ -133,8 +136,8 @@ class Client:
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in self._sessions.values():
-            await session.close()
+        for each in self._sessions.values():
+            await each.close()
         if self._login is not None:
             await self._login.close()
 
@@ -164,7 +167,7 @@ class Client:
         """Send the login; nobody else sees its answer."""
         if call.oauth2:
             self.calls_made += 1
-            with self._failures:
+            with Failures(f"The login at {self._recipe.title}"):
                 return await ask_for_token(call.oauth2, self._recipe.timeout_s)
         seen_by, self._on_answer = self._on_answer, None
         try:
@@ -189,10 +192,14 @@ class Client:
                 data=request.body,
                 allow_redirects=False,
             ) as response:
-                return await self._answer(response)
+                return await self._answer(response, values.login)
 
-    async def _answer(self, response: aiohttp.ClientResponse) -> HttpAnswer:
+    async def _answer(
+        self, response: aiohttp.ClientResponse, token: Mapping[str, Any] = NOTHING
+    ) -> HttpAnswer:
         answer = HttpAnswer(response.status, response.headers, await read(response))
+        if self._login is not None:
+            answer = self._login.without_token(answer, token)
         if self._on_answer:
             self._on_answer(answer)
         return answer
@@ -239,11 +246,3 @@ class Client:
     def _absolute(self, call: Every, path: str) -> URL:
         takes_address = call.request is not None and call.request.takes_address
         return URL((self._root if takes_address else self._base) + path, encoded=True)
-
-
-def _session(
-    recipe: Recipe,
-    shelf: Shelf,
-    exchange: Callable[[Login, Values], Awaitable[HttpAnswer]],
-) -> Session | None:
-    return Session(recipe, recipe.login, shelf, exchange) if recipe.login else None

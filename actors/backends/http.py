@@ -23,7 +23,7 @@ from .answers import Reader
 from .asking import Asker
 from .bulk import bulk
 from .client import Client
-from .login import Shelf
+from .shelves import Shelf
 from .sources import Keeper
 from .starting import Starter
 

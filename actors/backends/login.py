@@ -6,65 +6,30 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from actors.recipes.format import Recipe
 from actors.recipes.tables import Login
 from actors.recipes.template import Values
+from actors.store.tokens import Shelved
 
 from . import BackendError
 from .answer import HttpAnswer
+from .documents import retry_after
 from .facts import with_facts
 from .found import find
-from .oauth2 import lasts_s, token_in
+from .oauth2 import lasts_s, token_in, without
+from .shelves import Shelf, Token
 
 LOOK_AGAIN_S = 30  # for a token that another process has renewed
 MAX_PAUSE_S = 60  # between logins that are refused
-OTHERS_TURN_S = 5  # for another process to log in
+MAX_AWAY_PAUSE_S = 5  # between logins that get no answer
+OTHERS_TURN_S = 5  # to wait for the login of another process
+REFUSED = "login_refused"
+_LATER = (408, 425, 429)
 
 logger = logging.getLogger(__name__)
-
-Token = Mapping[str, Any]
-
-
-class Shelf(Protocol):
-    """Where the processes share a token."""
-
-    async def get(self) -> Token | None: ...
-
-    async def put(self, token: Token, lasts_s: int) -> None: ...
-
-    async def forget(self, token: Token) -> None:
-        """Remove the token, unless there is a newer one."""
-
-    async def is_my_turn(self) -> bool:
-        """True for one process in some seconds: that one is to log in."""
-
-    async def close(self) -> None: ...
-
-
-class OwnShelf:
-    """The token of this process alone."""
-
-    def __init__(self) -> None:
-        self._token: Token | None = None
-
-    async def get(self) -> Token | None:
-        return self._token
-
-    async def put(self, token: Token, lasts_s: int) -> None:
-        self._token = token
-
-    async def forget(self, token: Token) -> None:
-        if self._token == token:
-            self._token = None
-
-    async def is_my_turn(self) -> bool:
-        return True
-
-    async def close(self) -> None:
-        pass
 
 
 class Session:
@@ -78,24 +43,23 @@ class Session:
         exchange: Callable[[Login, Values], Awaitable[HttpAnswer]],
     ) -> None:
         self._title = recipe.title
+        self._turn_s = recipe.timeout_s + 1  # a login is over by then
         self._rule = rule
         self._shelf = shelf
         self._exchange = exchange
         self._lock = asyncio.Lock()
         self._token: Token | None = None
         self._look_again_at = 0.0
-        self._refusals = 0
+        self._failures = 0
         self._not_before = 0.0
+        self._error: BackendError | None = None
 
     async def token(self) -> Token:
         """Return the token, after a login if there is none; raises BackendError."""
         if self._token is not None and time.monotonic() < self._look_again_at:
             return self._token
         async with self._lock:
-            known = await self._shelf.get()
-            if known is None:
-                known = await self._log_in()
-            return self._keep(known)
+            return self._keep(await self._shelf.get() or await self._log_in())
 
     async def close(self) -> None:
         """Close the way to the other processes."""
@@ -113,47 +77,70 @@ class Session:
         async with self._lock:
             await self._shelf.forget(used)
             shared = await self._shelf.get()
-            if shared is not None and shared != used:
+            if shared is not None and shared.token != used:
                 return self._keep(shared)
             if self._rule.can_be_asked:
                 return self._keep(await self._log_in())
             token = self._read(answer)
             if token is None or token == used:
                 return None
-            await self._shelf.put(token, self._rule.lasts_s)
-            return self._keep(token)
+            return self._keep(await self._shelved(token, self._rule.lasts_s))
 
-    def _keep(self, token: Token) -> Token:
-        self._token = token
-        self._look_again_at = time.monotonic() + LOOK_AGAIN_S
-        return token
+    def without_token(self, answer: HttpAnswer, used: Token) -> HttpAnswer:
+        """Return an answer that does not repeat a token that nobody else may see."""
+        return without(answer, used["token"]) if self._rule.oauth2 and used else answer
 
-    async def _log_in(self) -> Token:
+    def _keep(self, known: Shelved) -> Token:
+        self._token = known.token
+        self._look_again_at = time.monotonic() + min(known.lasts_s, LOOK_AGAIN_S)
+        return known.token
+
+    async def _shelved(self, token: Token, lasts_s: int) -> Shelved:
+        await self._shelf.put(token, lasts_s)
+        return Shelved(token, lasts_s)
+
+    async def _log_in(self) -> Shelved:
+        """Return a token of this process or of another; raises BackendError.
+
+        No such error ends a job, and none means that a start may have been heard.
+        """
         if not self._rule.can_be_asked:
-            return {}
-        if not await self._shelf.is_my_turn():
-            others = await self._token_of_others()
-            if others is not None:
-                return others
-        if time.monotonic() < self._not_before:
-            raise self._refused()
+            return Shelved({}, LOOK_AGAIN_S)
+        if self._error and time.monotonic() < self._not_before:
+            raise self._error
+        try:
+            return await self._shared() or await self._in_turn()
+        except BackendError as error:
+            self._error = BackendError(error.code, error.message)
+            self._pause(error)
+            raise self._error from error
+
+    async def _in_turn(self) -> Shelved:
+        try:
+            return await self._own()
+        except BackendError:
+            await self._shelf.end_turn()
+            raise
+
+    async def _own(self) -> Shelved:
         answer = await self._exchange(self._rule, Values())
         token = self._read(answer) if self._rule.accepts(answer.status) else None
         if token is None:
-            self._pause(answer.status)
-            raise self._refused()
-        self._refusals, self._not_before = 0, 0.0
+            raise self._failed(answer)
+        self._failures = 0
         at_most_s = self._rule.lasts_s
         lasts = lasts_s(answer, at_most_s) if self._rule.oauth2 else at_most_s
-        await self._shelf.put(token, lasts)
-        return token
+        return await self._shelved(token, lasts)
 
-    async def _token_of_others(self) -> Token | None:
+    async def _shared(self) -> Shelved | None:
+        """The token of another process that logs in; None if it is our turn."""
         deadline = time.monotonic() + OTHERS_TURN_S
-        while time.monotonic() < deadline:
-            token = await self._shelf.get()
-            if token is not None:
-                return token
+        while not await self._shelf.is_my_turn(self._turn_s):
+            if known := await self._shelf.get():
+                return known
+            if time.monotonic() > deadline:
+                message = f"The login at {self._title} takes too long."
+                raise BackendError("timeout", message)
             await asyncio.sleep(0.1)
         return None
 
@@ -168,17 +155,41 @@ class Session:
         }
         return None if None in token.values() else token
 
-    def _pause(self, status: int) -> None:
-        self._refusals += 1
-        pause_s = min(2**self._refusals, MAX_PAUSE_S) * random.uniform(0.5, 1)
+    def _pause(self, error: BackendError) -> None:
+        """Until the next try, all calls fail at once."""
+        self._failures += 1
+        is_refused = error.code == REFUSED
+        longest_s = MAX_PAUSE_S if is_refused else MAX_AWAY_PAUSE_S
+        pause_s = min(2**self._failures, longest_s) * random.uniform(0.5, 1)
+        pause_s = max(pause_s, min(error.retry_after_s or 0, MAX_PAUSE_S))
         self._not_before = time.monotonic() + pause_s
-        logger.error(
-            "%s refused our login (%d); the next try is in %.0f s.",
-            *(self._title, status, pause_s),
+        logger.log(
+            logging.ERROR if is_refused else logging.WARNING,
+            "%s The next try is in %.0f s.",
+            *(error.message, pause_s),
         )
 
-    def _refused(self) -> BackendError:
-        return BackendError("login_refused", f"{self._title} refused our login.")
+    def _failed(self, answer: HttpAnswer) -> BackendError:
+        status = answer.status
+        if status < 500 and status not in _LATER:
+            return self._refused(status)
+        return BackendError(
+            f"http_{status}",
+            f"The login at {self._title} does not work ({status}).",
+            retry_after_s=retry_after(answer.headers.get("Retry-After")),
+        )
+
+    def _refused(self, status: int) -> BackendError:
+        return BackendError(REFUSED, f"{self._title} refused our login ({status}).")
+
+
+def session(
+    recipe: Recipe,
+    shelf: Shelf,
+    exchange: Callable[[Login, Values], Awaitable[HttpAnswer]],
+) -> Session | None:
+    """Return the login at a service, if its recipe has one."""
+    return Session(recipe, recipe.login, shelf, exchange) if recipe.login else None
 
 
 def _first_pair(value: Any, header: str | None) -> Any:

@@ -14,6 +14,7 @@ from .answer import HttpAnswer, read
 from .facts import with_facts
 
 SHARE_OF_LIFE = 0.8  # after which a token is renewed
+_HIDDEN = "…"
 
 
 async def ask_for_token(rule: OAuth2, timeout_s: float) -> HttpAnswer:
@@ -46,6 +47,18 @@ def token_in(answer: HttpAnswer) -> dict[str, Any] | None:
     token = with_facts(answer).get("access_token")
     is_one = isinstance(token, str) and token.isprintable() and token
     return {"token": token} if is_one else None
+
+
+def without(answer: HttpAnswer, token: str) -> HttpAnswer:
+    """Return an answer in which the token is hidden, if the service repeats it."""
+    hidden = answer.body.replace(token.encode(), _HIDDEN.encode())
+    named = {k: v for k, v in answer.headers.items() if token in v}
+    if named:
+        headers: Any = answer.headers  # aiohttp's; upper and lower case are alike
+        headers = headers.copy()
+        headers.update({k: v.replace(token, _HIDDEN) for k, v in named.items()})
+        answer = answer._replace(headers=headers)
+    return answer._replace(body=hidden)
 
 
 def lasts_s(answer: HttpAnswer, at_most_s: int) -> int:

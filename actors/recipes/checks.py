@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -49,8 +50,9 @@ def _check_addresses(recipe: Recipe) -> None:
     if not _is_web_address(recipe.url):
         raise ValueError("must be an http or https address - at `$.url`")
     oauth2 = recipe.login and recipe.login.oauth2
-    if oauth2 and not _is_web_address(oauth2.url):
-        raise ValueError("must be an http or https address - at `$.login.oauth2.url`")
+    if oauth2 and not _may_have_secret(oauth2.url):
+        rule = "must be an https address, or on this machine, without a user"
+        raise ValueError(f"{rule} - at `$.login.oauth2.url`")
     for number, address in enumerate(recipe.also_known_as):
         if not _is_web_address(address):
             where = f"$.also_known_as[{number}]"
@@ -167,6 +169,22 @@ def _check_pause(recipe: Recipe) -> None:
     if not (recipe.pause and recipe.resume):
         missing = "resume" if recipe.pause else "pause"
         raise ValueError(f"needs both pause and resume - at `$.{missing}`")
+
+
+def _may_have_secret(text: str) -> bool:
+    """True if nobody on the way can read what is sent to this address."""
+    if not _is_web_address(text):
+        return False
+    url = URL(text)
+    is_safe = url.scheme == "https" or _is_on_this_machine(url.host or "")
+    return is_safe and url.user is None and url.password is None
+
+
+def _is_on_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # it is a name
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_web_address(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -13,14 +13,24 @@ from redis.exceptions import RedisError
 from .keys import login_key
 from .redis import connect
 
-TURN_MS = 5_000  # in which one process logs in, and the others wait
-
+# With a token there is nothing to do.
+_TAKE_TURN = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+return redis.call('SET', KEYS[2], 1, 'NX', 'PX', ARGV[1]) and 1 or 0
+"""
 # Another process may have put a newer one there.
 _FORGET = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1], KEYS[2]) end
 """
 
 logger = logging.getLogger(__name__)
+
+
+class Shelved(NamedTuple):
+    """A token, and for how long it may be used from now on."""
+
+    token: Mapping[str, Any]
+    lasts_s: float
 
 
 class TokenShelf:
@@ -34,18 +44,24 @@ class TokenShelf:
         self._key = login_key(prefix, backend)
         self._redis: Redis | None = None
 
-    async def get(self) -> Mapping[str, Any] | None:
+    async def get(self) -> Shelved | None:
         try:
-            found = await self._client().get(self._key)
+            async with self._client().pipeline() as pipe:
+                pipe.get(self._key)
+                pipe.pttl(self._key)
+                found, left_ms = await pipe.execute()
         except RedisError as error:
             _warn(error)
             return None
-        token: Mapping[str, Any] | None = msgspec.json.decode(found) if found else None
-        return token
+        return Shelved(msgspec.json.decode(found), left_ms / 1000) if found else None
 
     async def put(self, token: Mapping[str, Any], lasts_s: int) -> None:
+        """Keep a token for so long; whose turn it was has had it."""
         try:
-            await self._client().set(self._key, _encoded(token), ex=lasts_s)
+            async with self._client().pipeline() as pipe:
+                pipe.set(self._key, _encoded(token), ex=lasts_s)
+                pipe.delete(self._turn)
+                await pipe.execute()
         except RedisError as error:
             _warn(error)
 
@@ -59,13 +75,24 @@ class TokenShelf:
         except RedisError as error:
             _warn(error)
 
-    async def is_my_turn(self) -> bool:
-        """True for one process in some seconds: that one is to log in."""
+    async def is_my_turn(self, for_s: float) -> bool:
+        """True for one process in so many seconds, if there is no token."""
+        arguments = self._key, self._turn, int(for_s * 1000)
         try:
-            return bool(await self._client().set(self._turn, 1, px=TURN_MS, nx=True))
+            won = await self._client().execute_command(
+                "EVAL", _TAKE_TURN, 2, *arguments
+            )
+            return bool(won)
         except RedisError as error:
             _warn(error)
             return True
+
+    async def end_turn(self) -> None:
+        """Let another process log in."""
+        try:
+            await self._client().delete(self._turn)
+        except RedisError as error:
+            _warn(error)
 
     async def close(self) -> None:
         if self._redis is not None:

@@ -93,7 +93,7 @@ def test_a_recording_says_where_each_answer_is_from(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recording_covers_every_call_and_status_of_its_recipe(name: str) -> None:
     play = Play.read(name)
-    environ = {k: v.replace("{url}", "http://x") for k, v in play.environ.items()}
+    environ = {k: v.replace("{url}", "https://x") for k, v in play.environ.items()}
     recipe = load_recipe(SERVICES / f"{name}.toml", environ)
 
     calls = {name.partition(".")[0] for name in recipe.calls}
