@@ -87,8 +87,11 @@ async def test_a_job_whose_stop_no_longer_works_is_left_at_its_deadline(
     assert kitchen.oven.requests == []
 
 
-def test_a_status_in_which_nothing_can_be_stopped_is_a_mistake(
-    backend: Backend,
+@pytest.mark.parametrize(
+    ("only", "says"), [(["succeeded"], "must be one of"), ([], "length >= 1")]
+)
+def test_a_stop_that_never_works_is_a_mistake(
+    backend: Backend, only: list[str], says: str
 ) -> None:
-    with pytest.raises(RecipeError, match=r"must be one of .* at `\$\.cancel\.only"):
-        backend(cancel={"request": "DELETE /x/{ref}", "only": ["succeeded"]})
+    with pytest.raises(RecipeError, match=rf"{says}.* at `\$\.cancel\.only"):
+        backend(cancel={"request": "DELETE /x/{ref}", "only": only})

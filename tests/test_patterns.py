@@ -73,5 +73,9 @@ def answering(exchanges: list[tuple[str, str, str]]) -> Any:
 def in_words(report: Any) -> str:
     if not isinstance(report, Report):
         return f"not reachable: {report}"
-    percentage = report.percentage
-    return report.status + ("" if percentage is None else f" {percentage:g} %")
+    words = str(report.status)
+    if report.percentage is not None:
+        words += f" {report.percentage:g} %"
+    if report.can is not None:
+        words += ", can be stopped" if report.can else ", cannot be stopped"
+    return words

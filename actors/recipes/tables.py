@@ -212,7 +212,9 @@ class CancelCall(Calls, frozen=True, kw_only=True):
     """
 
     claims: tuple[Literal["succeeded", "failed"], ...] = ()
-    only: tuple[Literal["queued", "running", "paused"], ...] = ()
+    only: Annotated[
+        tuple[Literal["queued", "running", "paused"], ...], msgspec.Meta(min_length=1)
+    ] = ()
 
 
 class Result(Every, frozen=True, kw_only=True):
