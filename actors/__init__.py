@@ -3,6 +3,7 @@
 
 from .backends import (
     AbsentError,
+    Adoptable,
     Backend,
     BackendError,
     Handle,
@@ -34,6 +35,7 @@ from .worker.survival import Signals, ThreadWatch
 __all__ = [
     "AbsentError",
     "Action",
+    "Adoptable",
     "Backend",
     "BackendError",
     "Backends",

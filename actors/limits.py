@@ -11,6 +11,7 @@ MAX_REF_CHARACTERS = 2_000
 MAX_KEPT = 8  # values of answers that are remembered for a job
 MAX_KEPT_CHARACTERS = 500
 MAX_STEPS = 50
+MAX_LISTED = 100  # jobs of a service that people may choose from
 MAX_TITLE_CHARACTERS = 200
 MAX_NUMBER = 2**53  # browsers count exactly up to here
 MAX_NUMBER_CHARACTERS = 40  # of a text that is a number

@@ -1,4 +1,7 @@
-"""`progrock adopt`: has a running ProgRock watch a job that others have started."""
+"""`progrock adopt`: has a running ProgRock watch a job that others have started.
+
+Without the name of a job it prints those that run there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -21,6 +26,7 @@ FAILED, WRONG_USE = 1, 2
 EXAMPLES = f"""The token is one of those in PROGROCK_API_TOKENS, and stands in {TOKEN}.
 
 examples:
+  progrock adopt aria2
   progrock adopt aria2 2089b05ecca3d829
   progrock adopt jenkins 1234 --url https://progrock.example.com
 """
@@ -35,12 +41,13 @@ def add(commands: Any) -> None:
     adopt = commands.add_parser(
         "adopt",
         help="watch a job that others have started",
-        description="Have a running ProgRock watch a job that others have started.",
+        description="Have a running ProgRock watch a job that others have started. "
+        "Without REF, list those that run there, if the recipe has a list.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     adopt.add_argument("backend", help="the recipe's name, as in /backends")
-    adopt.add_argument("ref", help="the name of the job there")
+    adopt.add_argument("ref", nargs="?", help="the name of the job there")
     adopt.add_argument(
         "--url", help=f"where ProgRock is; {ADDRESS}, or {DEFAULT_ADDRESS}, without it"
     )
@@ -54,30 +61,53 @@ def _adopt(chosen: argparse.Namespace) -> int:
         Output(sys.stderr, mask).mistake(f"Set {TOKEN} to a token of that ProgRock.")
         return WRONG_USE
     address = (chosen.url or os.environ.get(ADDRESS) or DEFAULT_ADDRESS).rstrip("/")
-    order = {"backend": chosen.backend, "ref": chosen.ref}
     try:
-        job = asyncio.run(_adopted(address, token, order))
+        lines = asyncio.run(_told(address, token, chosen.backend, chosen.ref))
     except RefusedError as error:
         Output(sys.stderr, mask).mistake(" ".join(str(error).split()))
         return FAILED
-    Output(sys.stdout, mask).line(f"{job} {address}/jobs/{job}")
+    for line in lines:
+        Output(sys.stdout, mask).line(line)
     return 0
 
 
-async def _adopted(address: str, token: str, order: dict[str, str]) -> str:
-    """Return the id of the job; raises RefusedError."""
+async def _told(
+    address: str, token: str, backend: str, ref: str | None
+) -> Sequence[str]:
+    """Adopt a job, or list the jobs; raises RefusedError."""
+    if ref is None:
+        path = f"{address}/backends/{quote(backend, safe='')}/jobs"
+        said = await _answer(address, token, path, None)
+        jobs = said["jobs"] if isinstance(said["jobs"], list) else []
+        return [_line(each) for each in jobs if isinstance(each, dict)]
+    order = {"backend": backend, "ref": ref}
+    job = (await _answer(address, token, f"{address}/jobs", order)).get("job")
+    return [f"{job} {address}/jobs/{job}"]
+
+
+def _line(job: Any) -> str:
+    """The name of a job, and what it is called; a terminal obeys none of it."""
+    words = f"{job.get('ref')} {job.get('title') or ''}".rstrip()
+    return "".join(each if each.isprintable() else "�" for each in words)
+
+
+async def _answer(
+    address: str, token: str, url: str, order: dict[str, str] | None
+) -> dict[str, Any]:
+    """What ProgRock says if it does as it is asked; raises RefusedError."""
     if "@" in address:  # not repeated: a password may stand in it
         raise RefusedError(f"The address has a user in it; only {TOKEN} is sent.")
     try:
-        status, body = await _posted(f"{address}/jobs", token, order)
+        status, body = await _sent(url, token, order)
     except (aiohttp.ClientError, TimeoutError) as error:
         why = _why(error)
         raise RefusedError(f"There is no ProgRock at {address}: {why}.") from error
     except ValueError as error:  # aiohttp's, for a line break in a header
         raise RefusedError(f"{TOKEN} is not a token: it cannot be sent.") from error
     said = _object(body)
-    if status == 202 and isinstance(said.get("job"), str):
-        return str(said["job"])
+    wanted_status, wanted = (200, "jobs") if order is None else (202, "job")
+    if status == wanted_status and wanted in said:
+        return said
     if status == 401:
         raise RefusedError(f"The token in {TOKEN} is not one of that ProgRock.")
     raise RefusedError(str(said.get("detail") or f"{address} answered with {status}."))
@@ -106,12 +136,15 @@ def _object(body: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-async def _posted(url: str, token: str, order: dict[str, str]) -> tuple[int, bytes]:
+async def _sent(
+    url: str, token: str, order: dict[str, str] | None
+) -> tuple[int, bytes]:
     async with (
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=True
         ) as session,
-        session.post(
+        session.request(
+            "GET" if order is None else "POST",
             url,
             json=order,
             headers={"Authorization": f"Bearer {token}"},

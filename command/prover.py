@@ -72,10 +72,27 @@ class Prover:
             self._finds("start: a job begins, and has a name", False, seen)
             return None
         self._finds("start: a job begins, and has a name", True, begun.ref)
+        await self._check_list(job_id, begun.ref)
         started_at = timestamp(now_ms())
         return Handle(
             begun.ref, job_id, self._params, started_at, kept=begun.kept, is_seen=False
         )
+
+    async def _check_list(self, job_id: str, ref: str) -> None:
+        """Look for the new job in the list of all."""
+        rule = self._recipe.list
+        try:
+            if rule and rule.mark:
+                found = await self._backend.found_again(job_id)
+                seen = found or shown(self._raw)
+                self._finds("list.mark: the new job is found", found == ref, seen)
+            if self._backend.lists:
+                refs = [each.ref for each in await self._backend.adoptable()]
+                holds = ref in refs or None  # it may be listed only when it runs
+                self._finds("list: the new job is in it", holds, f"{len(refs)} jobs")
+        except BackendError as error:
+            seen = f"{error} It was: {shown(self._raw)}"
+            self._finds("list: it can be read", False, seen)
 
     async def _stop(self, job: Handle) -> None:
         job, report = await self._until(job, self._can_be_asked)

@@ -65,6 +65,30 @@ async def test_a_job_that_others_have_started_is_watched_from_then_on(
     assert (job.backend, job.adopted) == ("oven", True)
 
 
+async def test_without_a_name_the_jobs_that_run_there_are_printed(
+    tmp_path: Path,
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        loaves = [{"id": "1a2b", "name": "Rye \x1b[31m"}, {"id": "3c4d"}]
+        return web.json_response({"loaves": loaves})
+
+    app = web.Application()
+    app.router.add_get("/loaves", answer)
+    async with TestServer(app) as oven, site() as ours:
+        listed = RECIPE.replace("http://127.0.0.1:9", str(oven.make_url("/")))
+        rule = 'request = "GET /loaves", items = "loaves", ref = "id", title = "name"'
+        listed = listed.replace("[status]", f"list = {{ {rule} }}\n[status]", 1)
+        (tmp_path / "oven.toml").write_text(listed)
+        process = await ours.serve(PROGROCK_RECIPES=str(tmp_path))
+
+        code, out, err = await typed("oven", "--url", process.url)
+        refused = await typed("counter", "--url", process.url)
+
+    assert (code, err) == (0, "")
+    assert out.splitlines() == ["1a2b Rye �[31m", "3c4d"]
+    assert refused == (1, "", "Jobs of counter cannot be listed.")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from dramatiq.brokers.stub import StubBroker
 from actors import (
     AbsentError,
     Action,
+    Adoptable,
     BackendError,
     BytesFile,
     Handle,
@@ -67,6 +68,17 @@ class Pan(PythonBackend):
 
     async def close(self) -> None:
         self.is_closed = True
+
+
+class Open(Pan):
+    """Says which of its jobs may be adopted."""
+
+    adopt_title = "Egg"
+    on_list: Callable[[], Any] = staticmethod(lambda: [Adoptable("egg", "An egg")])
+
+    async def adoptable(self) -> Sequence[Adoptable]:
+        found: Sequence[Adoptable] = await said(self.on_list)
+        return found
 
 
 class Safe(Pan):
@@ -422,9 +434,33 @@ async def test_all_is_closed_on_its_own_loop(fry: Frying) -> None:
 async def test_jobs_are_not_adopted_unless_it_says_so(fry: Frying) -> None:
     _, backend = fry()
 
-    assert backend.adopt_title is None
+    assert (backend.adopt_title, backend.lists) == (None, False)
     with pytest.raises(ParamsError):
         backend.check_ref("egg")
+    with pytest.raises(BackendError):
+        await backend.adoptable()
+
+
+async def test_a_class_says_which_jobs_may_be_adopted(fry: Frying) -> None:
+    pan, backend = fry(Open)
+
+    assert backend.lists
+    assert await backend.adoptable() == [Adoptable("egg", "An egg")]
+
+    pan.on_list = lambda: [Adoptable("e", "x" * 999)] * 999
+    found = await backend.adoptable()
+    assert (len(found), len(found[0].title or "")) == (100, 200)
+
+
+@pytest.mark.parametrize("jobs", [["egg"], [Adoptable("")], None, 7])
+async def test_a_list_that_is_none_is_an_error(fry: Frying, jobs: Any) -> None:
+    pan, backend = fry(Open)
+    pan.on_list = lambda: jobs
+
+    with pytest.raises(BackendError) as error:
+        await backend.adoptable()
+
+    assert error.value.code == "unexpected_answer"
 
 
 async def test_a_worker_takes_a_job_through_its_life(

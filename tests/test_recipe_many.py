@@ -468,53 +468,6 @@ async def test_a_start_that_can_be_found_is_looked_for_first(
     assert len(oven.asked) == asked
 
 
-IN_A_LIST = {
-    "start": FINDING["start"]
-    | {
-        "find": {
-            "request": "GET /loaves",
-            "items": "loaves",
-            "mark": "name",
-            "ref": "id",
-        }
-    }
-}
-
-
-@pytest.mark.parametrize(
-    ("loaves", "found"),
-    [
-        ([], None),
-        (None, None),
-        ({"id": 7, "name": "our-id"}, None),
-        ([{"id": 1, "name": "another"}, {"id": 7, "name": "our-id"}], "7"),
-        ([{"id": 1}, None, 3, {"id": 8, "name": "a loaf: our-id"}], "8"),
-        ([{"id": 1, "name": "our-i"}, {"id": 2, "name": ["our-id"]}], None),
-    ],
-)
-async def test_a_start_is_found_in_a_list_by_its_mark(
-    oven: Oven, backend: Backend, loaves: Any, found: str | None
-) -> None:
-    async def answer(request: web.Request) -> web.Response:
-        is_list = request.method == "GET"
-        return web.json_response({"loaves": loaves} if is_list else {"id": 99})
-
-    oven.answer = answer
-    ours = backend(**IN_A_LIST)
-
-    begun = await ours.start("our-id", {})
-
-    assert begun.ref == (found or "99")
-    assert lines(oven) == ["GET /loaves", *([] if found else ["POST /loaves"])]
-
-
-async def test_a_list_needs_a_mark(backend: Backend) -> None:
-    find = {"request": "GET /loaves", "items": "loaves", "ref": "id"}
-
-    with pytest.raises(RecipeError, match="needs both of `items` and `mark`"):
-        backend(start=FINDING["start"] | {"find": find})
-
-
 async def test_a_start_may_be_answered_with_a_bare_text(
     oven: Oven, backend: Backend
 ) -> None:

@@ -119,6 +119,12 @@ async def list_backends() -> Response:
     return jsonify(backends=current_jobs().catalogue())
 
 
+@routes.get("/backends/<name>/jobs")
+async def list_adoptable(name: str) -> Response:
+    found = await current_jobs().adoptable(current_visitor(), name)
+    return _answer(msgspec.json.encode({"jobs": found}))
+
+
 async def _snapshot(job: str, wait: Wait | None) -> Snapshot:
     """The job as it is now, or as it is when something newer comes."""
     if wait:

@@ -50,7 +50,8 @@ def install(app: Quart) -> None:
 
 @routes.get("/")
 async def index() -> Response:
-    return await _index()
+    name = request.args.get("running")
+    return await _index(listing=await _listing(name) if name else None)
 
 
 @routes.post("/start")
@@ -104,7 +105,9 @@ async def job_page(job: str) -> Response:
 
 
 async def _index(
-    refused: Mapping[str, Any] | None = None, status: int = 200
+    refused: Mapping[str, Any] | None = None,
+    status: int = 200,
+    listing: Mapping[str, Any] | None = None,
 ) -> Response:
     page = await current_jobs().store.page(
         current_visitor().owner, status=None, limit=JOBS_SHOWN, cursor=None
@@ -115,8 +118,20 @@ async def _index(
         default_backend=current_jobs().backends.default,
         jobs=[read(snapshot.data) for snapshot in page.snapshots],
         form_error=refused,
+        listing=listing,
     )
     return _html(html, status)
+
+
+async def _listing(name: str) -> dict[str, Any]:
+    """What runs at a backend; raises a Problem if it never says so."""
+    try:
+        found = await current_jobs().adoptable(current_visitor(), name)
+    except Problem as problem:
+        if problem.status != 502:
+            raise
+        return {"backend": name, "message": problem.detail}
+    return {"backend": name, "jobs": found}
 
 
 def _html(page: str, status: int = 200) -> Response:

@@ -7,12 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from actors.report import Report
 from actors.requests import Action
 from actors.status import Status
 
 __all__ = [
     "AbsentError",
+    "Adoptable",
     "Backend",
     "BackendError",
     "Handle",
@@ -84,6 +87,13 @@ class Started(NamedTuple):
     kept: Mapping[str, Any] = MappingProxyType({})
 
 
+class Adoptable(msgspec.Struct, frozen=True):
+    """A job at a backend that may be adopted: its name there, and what it is called."""
+
+    ref: str
+    title: str | None = None
+
+
 class ResultFile(Protocol):
     """A file that a job made, on its way."""
 
@@ -100,9 +110,9 @@ class Backend(Protocol):
     holds the actions that it offers. `starts_once`: a start that may have been heard
     must not be sent again. `deadline_s`: how long a job may run. `adopt_title` is how
     people call a name of a job that others have started there; None if such jobs may
-    not be adopted. `most_active`: how many jobs may run there at once, the others wait.
-    `calls_per_minute` may be sent by all workers together; `calls_made` counts those
-    of this process.
+    not be adopted. `lists`: it can say which ones there are. `most_active`: how many
+    jobs may run there at once, the others wait. `calls_per_minute` may be sent by all
+    workers together; `calls_made` counts those of this process.
     """
 
     name: str
@@ -122,6 +132,9 @@ class Backend(Protocol):
     calls_per_minute: int | None
 
     @property
+    def lists(self) -> bool: ...
+
+    @property
     def calls_made(self) -> int: ...
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +142,9 @@ class Backend(Protocol):
 
     def check_ref(self, ref: str) -> str:
         """Return the name of a job to adopt; raises ParamsError if it does not fit."""
+
+    async def adoptable(self) -> list[Adoptable]:
+        """Return the jobs there that may be adopted; raises BackendError."""
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job.

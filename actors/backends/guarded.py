@@ -14,13 +14,13 @@ from actors.limits import LOG_CAUSE_AGAIN_AFTER_S
 from actors.recipes.params import ParamsError
 from actors.requests import Action
 
-from . import BackendError, Handle, Report, ResultFile, Started
+from . import Adoptable, BackendError, Handle, Report, ResultFile, Started
 from .answers import not_understood, start_unknown
 from .failures import LostAnswerError
 from .own_loop import NotBegunError, OwnLoop
 from .python import PythonBackend
 from .reading import Reading
-from .sound import sound_report, sound_start
+from .sound import sound_adoptable, sound_report, sound_start
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class Guarded:
         self.starts_once = author.starts_once
         self.deadline_s = author.deadline_s
         self.adopt_title = author.adopt_title
+        self.lists = author.lists
         self.most_active = author.most_active
         self.calls_per_minute = author.calls_per_minute
         self.calls_made = 0
@@ -64,6 +65,13 @@ class Guarded:
         """Return the name of a job to adopt; raises ParamsError if it does not fit."""
         checked: str = self._checked(self._author.check_ref, ref)
         return checked
+
+    async def adoptable(self) -> list[Adoptable]:
+        """Return the jobs there that may be adopted; raises BackendError."""
+        try:
+            return sound_adoptable(await self._run(self._author.adoptable))
+        except Exception as error:
+            raise self._missed("adoptable", error) from error
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job; an error after which it may run there is `start_unknown`."""

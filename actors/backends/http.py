@@ -17,12 +17,13 @@ from actors.recipes.parts import UnfitError
 from actors.recipes.template import Values
 from actors.requests import Action
 
-from . import BackendError, Handle, Report, Started
+from . import Adoptable, BackendError, Handle, Report, Started
 from .answer import File, HttpAnswer
 from .answers import Reader
 from .asking import Asker
 from .bulk import bulk
 from .client import Client
+from .listing import lister
 from .shelves import Shelf
 from .sources import Keeper
 from .starting import Starter
@@ -57,7 +58,7 @@ class HttpBackend:
         self.idle_interval_ms = _idle_interval_ms(
             recipe, idle_interval_ms, self.poll_interval_ms
         )
-        self.starts_once = recipe.start.is_once
+        self.starts_once = recipe.starts_once
         self.give_up_after_s = recipe.give_up_after_s
         self.deadline_s = recipe.deadline_s
         self.adopt_title = recipe.adopt.title if recipe.adopt else None
@@ -71,7 +72,9 @@ class HttpBackend:
         keeper = Keeper(self._client, recipe.addresses)
         self._asker = Asker(recipe, self._client, self._reader, keeper, self._values)
         self._bulk = bulk(recipe, self._client, self._reader, self._asker, self._typed)
-        self._starter = Starter(recipe, self._client, self._reader, keeper)
+        parts = recipe, self._client, self._reader
+        self._lister = lister(*parts)
+        self._starter = Starter(*parts, keeper, self._lister)
         self._stops_only_in = recipe.cancel.only if recipe.cancel else ()
         self._has_numbers = recipe.start.ref.type == "number"
 
@@ -79,6 +82,11 @@ class HttpBackend:
     def calls_made(self) -> int:
         """How many requests this process has sent."""
         return self._client.calls_made
+
+    @property
+    def lists(self) -> bool:
+        """True if it can say which jobs may be adopted."""
+        return bool(self._recipe.adopt and self._recipe.list)
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError.
@@ -103,6 +111,17 @@ class HttpBackend:
             title = rule.title if rule else "name"
             raise ParamsError(f"The {title} {ref[:80]!r} does not fit.")
         return ref
+
+    async def adoptable(self) -> list[Adoptable]:
+        """Return the jobs there that may be adopted; raises BackendError."""
+        if not (self.lists and self._lister):
+            raise BackendError("refused", f"{self.title} lists no jobs.")
+        return await self._lister.adoptable(self.check_ref)
+
+    async def found_again(self, job_id: str) -> str | None:
+        """Return the name of the job that has our mark; raises BackendError."""
+        found = await self._starter.found(Values(job=job_id))
+        return found.ref if found else None
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job; its id is the Idempotency-Key."""

@@ -19,7 +19,10 @@ from actors.recipes.load import RecipeError, without_values
 from .guarded import Guarded
 from .python import PythonBackend, Setup, is_own
 
-_AWAITED = ("start", "report", "reports", "cancel", "pause", "resume", "close")
+_AWAITED = (
+    *("start", "report", "reports", "cancel", "pause", "resume", "close"),
+    "adoptable",
+)
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,15 @@ import msgspec
 from actors.recipes.params import Params, ParamsError
 from actors.requests import Action
 
-from . import AbsentError, BackendError, Handle, Report, ResultFile, Started
+from . import (
+    AbsentError,
+    Adoptable,
+    BackendError,
+    Handle,
+    Report,
+    ResultFile,
+    Started,
+)
 
 T = TypeVar("T")
 
@@ -93,6 +101,11 @@ class PythonBackend:
         """Those of cancel, pause and resume that the subclass defines."""
         return tuple(str(a) for a in ACTIONS if is_own(type(self), a))
 
+    @property
+    def lists(self) -> bool:
+        """True if the subclass says which jobs may be adopted."""
+        return self.adopt_title is not None and is_own(type(self), "adoptable")
+
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the params with defaults filled in; raises ParamsError.
 
@@ -108,6 +121,13 @@ class PythonBackend:
         raise ParamsError(
             f"The {self.adopt_title or 'name'} {ref[:80]!r} does not fit."
         )
+
+    async def adoptable(self) -> Sequence[Adoptable]:
+        """Say which jobs there may be adopted, with an `adopt_title`.
+
+        It is called in the web process. Raises BackendError.
+        """
+        raise _refusal(self.title)
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job, whose id is ours, with params that are checked.

@@ -13,15 +13,17 @@ from actors.limits import (
     MAX_ANSWER_BYTES,
     MAX_KEPT,
     MAX_KEPT_CHARACTERS,
+    MAX_LISTED,
     MAX_NUMBER,
     MAX_REF_CHARACTERS,
     MAX_STEPS,
+    MAX_TITLE_CHARACTERS,
 )
 from actors.report import Report
 from actors.requests import Action
 from actors.status import Failure, Status
 
-from . import Started
+from . import Adoptable, Started
 from .documents import text
 
 
@@ -30,6 +32,19 @@ def sound_start(started: Any) -> Started:
     if not isinstance(started, Started):
         raise TypeError(f"start must return Started, not {type(started).__name__}")
     return Started(_ref(started.ref), _kept(started.kept))
+
+
+def sound_adoptable(jobs: Any) -> list[Adoptable]:
+    """Return the answer to adoptable; raises ValueError or TypeError."""
+    jobs = list(jobs)[:MAX_LISTED]
+    for each in jobs:
+        if not isinstance(each, Adoptable):
+            raise TypeError(f"each must be an Adoptable, not {type(each).__name__}")
+    return [Adoptable(_ref(each.ref), _title(each.title)) for each in jobs]
+
+
+def _title(title: Any) -> str | None:
+    return (text(title) or "")[:MAX_TITLE_CHARACTERS] or None
 
 
 def sound_report(report: Any, title: str, unit: str | None) -> Report:

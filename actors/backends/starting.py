@@ -21,9 +21,11 @@ from .client import Client
 from .facts import Facts, with_facts
 from .failures import LostAnswerError
 from .found import find as source
+from .listing import Lister
 from .sources import Keeper
 
 _OVER = ("start", "start.find", "start.then")  # before a job has its name
+_NO_ANSWER = HttpAnswer(200, NOTHING, b"")  # values of a list are kept of its items
 
 
 class Starter:
@@ -34,7 +36,12 @@ class Starter:
     """
 
     def __init__(
-        self, recipe: Recipe, client: Client, reader: Reader, keeper: Keeper
+        self,
+        recipe: Recipe,
+        client: Client,
+        reader: Reader,
+        keeper: Keeper,
+        lister: Lister | None,
     ) -> None:
         self._recipe = recipe
         self._call = recipe.start
@@ -42,12 +49,14 @@ class Starter:
         self._reader = reader
         self._keeper = keeper
         self._has_addresses = "ref" in recipe.addresses
-        self._is_once = recipe.start.is_once
+        self._is_once = recipe.starts_once
+        self._list = recipe.list if recipe.list and recipe.list.mark else None
+        self._lister = lister
 
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job, unless it is found to be there; raises BackendError."""
         values = Values(params=params, job=job_id)
-        if (find := self._call.find) and (found := await self._found(find, values)):
+        if found := await self.found(values):
             return await self._go_on(values, found)
         rule = self._call.ref
         ours = self._checked(rule.value.fill(values), values) if rule.value else None
@@ -65,14 +74,23 @@ class Starter:
             return False
         return self._can_be_sent(ref, Values(job="job"), NOTHING)
 
-    async def _found(self, find: Find, values: Values) -> Started | None:
-        """The job with our mark, if an earlier start has begun it."""
+    async def found(self, values: Values) -> Started | None:
+        """Return the job with our mark, if an earlier start has begun it."""
+        if self._call.find:
+            return await self._asked_for(self._call.find, values)
+        if not (self._list and self._lister):
+            return None
+        item = await self._lister.marked(values.job)
+        if item is None:
+            return None
+        kept = self._keeper.kept(self._list, values, _NO_ANSWER, item.value)
+        return Started(self._checked(item.ref, values, kept), kept)
+
+    async def _asked_for(self, find: Find, values: Values) -> Started | None:
         answer = await self._client.ask(find, values)
         if not find.accepts(answer.status):
             raise self._reader.refusal(answer, find, permanent=False)
         said = with_facts(answer)
-        if find.items and find.mark:
-            said = _marked(find.items.find(said), find.mark, values.job)
         ref = source(find.ref, answer, said)
         if ref is None:
             return None
@@ -175,15 +193,6 @@ class Starter:
         except ValueError:  # unfit, or a header's bytes that are not UTF-8
             return False
         return True
-
-
-def _marked(items: Any, mark: Expression, job_id: str) -> Any:
-    """The item of a list that has our job's id in its mark; None if there is none."""
-    for item in items if isinstance(items, list) else ():
-        found = mark.find(item)
-        if isinstance(found, str) and job_id in found:
-            return item
-    return None
 
 
 def _says_later(answer: HttpAnswer) -> bool:

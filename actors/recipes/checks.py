@@ -15,15 +15,20 @@ from actors.status import Status
 from .calls import Every
 from .fences import check_fences
 from .format import Recipe, params_schema
-from .names import check_login, check_names
+from .names import check_list, check_login, check_names
 from .states import ELSE, repeated
 from .template import PLACEHOLDER, Placeholder, nearest
 
 _JOB = {"params", "ref", "ref/", "job", "keep", "login", "null"}
 _BEFORE = {"params", "job", "login", "null"}
-_KNOWN_IN = {"start": _BEFORE, "start.find": _BEFORE, "bulk": {"refs", "login", "null"}}
+_KNOWN_IN = {
+    "start": _BEFORE,
+    "start.find": _BEFORE,
+    "bulk": {"refs", "login", "null"},
+    "list": {"login", "null"},
+}
 _NAMES_A_JOB = {"ref", "ref/", "refs", "job", "keep"}
-_NEED_NO_NAME = ("start", "start.find", "bulk")
+_NEED_NO_NAME = ("start", "start.find", "bulk", "list")
 
 
 def checked(recipe: Recipe) -> Recipe:
@@ -35,6 +40,7 @@ def checked(recipe: Recipe) -> Recipe:
         _check_placeholders(recipe, name, call)
     _check_ref(recipe)
     check_names(recipe)
+    check_list(recipe)
     check_login(recipe)
     if recipe.pause or recipe.resume:
         _check_pause(recipe)
@@ -96,7 +102,8 @@ def _check_states(recipe: Recipe) -> None:
 
 def _check_placeholders(recipe: Recipe, name: str, call: Every) -> None:
     found = call.placeholders
-    known = _KNOWN_IN.get(name, _JOB)
+    table = name.partition(".calls.")[0]
+    known = _KNOWN_IN.get(table, _JOB)
     if strange := next((each for each in found if each.root not in known), None):
         raise ValueError(f"{strange} is not known in this call - at `$.{name}`")
     for each in found:
@@ -107,7 +114,7 @@ def _check_placeholders(recipe: Recipe, name: str, call: Every) -> None:
         if each.root == "params":
             _check_is_always_there(recipe, each, f"$.{name}")
     names_a_job = any(each.root in _NAMES_A_JOB for each in found)
-    if not (names_a_job or name in _NEED_NO_NAME or recipe.start.ref.value):
+    if not (names_a_job or table in _NEED_NO_NAME or recipe.start.ref.value):
         raise ValueError(f"needs {{ref}} in its path or body - at `$.{name}`")
 
 

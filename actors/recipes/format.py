@@ -10,7 +10,16 @@ import msgspec
 from actors.requests import Action
 
 from .calls import Call, Calls, Every, Part, Refused, Source
-from .tables import Adopt, BulkCall, CancelCall, Login, Result, Start, StatusCall
+from .tables import (
+    Adopt,
+    BulkCall,
+    CancelCall,
+    ListCall,
+    Login,
+    Result,
+    Start,
+    StatusCall,
+)
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=50, le=3_600_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -57,6 +66,7 @@ class Recipe(Part, frozen=True, kw_only=True):
     start: Start
     status: StatusCall
     bulk: BulkCall | None = None
+    list: ListCall | None = None
     cancel: CancelCall | None = None
     pause: Calls | None = None
     resume: Calls | None = None
@@ -68,6 +78,12 @@ class Recipe(Part, frozen=True, kw_only=True):
         """The headers that each request has."""
         own = {"Authorization": self.basic.header} if self.basic else {}
         return {**self.headers, **own}
+
+    @property
+    def starts_once(self) -> bool:
+        """True if a start whose answer was lost may not be sent again."""
+        can_be_found = self.start.find or (self.list and self.list.mark)
+        return self.start.repeat == "never" and not can_be_found
 
     @property
     def addresses(self) -> set[str]:
@@ -90,6 +106,7 @@ class Recipe(Part, frozen=True, kw_only=True):
             "start.then": self.start.then,
             "status": self.status,
             "bulk": self.bulk,
+            "list": self.list,
             **{str(action): call for action, call in self.action_calls.items()},
             "result": self.result if self.result.request else None,
             "result.call": self.result.call,

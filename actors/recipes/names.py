@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from actors.limits import MAX_KEPT
 
+from .calls import NamedCall
+from .expression import Expression
 from .format import Recipe
 from .tables import Login
 from .template import nearest
@@ -39,6 +42,23 @@ def check_login(recipe: Recipe) -> None:
     if recipe.login and recipe.login.placeholders:
         strange = recipe.login.placeholders[0]
         raise ValueError(f"{strange} is not known in this call - at `$.login`")
+
+
+def check_list(recipe: Recipe) -> None:
+    """Raise ValueError for a list that nobody asks for, or that cannot be read."""
+    rule = recipe.list
+    if rule is None:
+        return
+    if recipe.adopt is None and rule.mark is None:
+        raise ValueError("needs `mark` here, or [adopt] - at `$.list`")
+    if rule.mark and recipe.start.find:
+        raise ValueError("needs this or `start.find`, not both - at `$.list.mark`")
+    for name, call in rule.calls.items():
+        _check_name(name, "list.calls")
+        if call.keep:
+            where = f"$.list.calls.{name}.keep"
+            raise ValueError(f"needs a list of one call - at `{where}`")
+    _check_begins_with_call(rule.items, rule.calls, "$.list.items")
 
 
 def _check_source(login: Login) -> None:
@@ -75,11 +95,18 @@ def _check_calls(recipe: Recipe) -> None:
     calls = recipe.status.calls
     for name in calls:
         _check_name(name, "status.calls")
-    for key, where in recipe.status.expressions.items() if calls else ():
-        if where.keys and where.text != "else" and where.keys[0] not in calls:
-            hint = nearest(where.keys[0], list(calls))
-            expected = f"must begin with the name of a call ({', '.join(calls)})"
-            raise ValueError(f"{expected} - at `$.status.{key}`{hint}")
+    for key, where in recipe.status.expressions.items():
+        if where.text != "else":
+            _check_begins_with_call(where, calls, f"$.status.{key}")
+
+
+def _check_begins_with_call(
+    where: Expression, calls: Mapping[str, NamedCall], place: str
+) -> None:
+    if calls and where.keys and where.keys[0] not in calls:
+        hint = nearest(where.keys[0], list(calls))
+        expected = f"must begin with the name of a call ({', '.join(calls)})"
+        raise ValueError(f"{expected} - at `{place}`{hint}")
 
 
 def _check_name(name: str, table: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from actors.requests import Action
 
 from .template import ROOTS
 
-_CALLS = ("start", "status", "bulk", *Action, "result")
+_CALLS = ("start", "status", "bulk", "list", *Action, "result")
+# There `ref` is where an item has the name, and no short form.
+_OF_MANY = ("bulk", "list")
 _BODIES = ("json", "form", "multipart", "text")
 # Calls inside the table of another call.
 _INNER = {"start": ("find", "then"), "result": ("call",)}
@@ -70,15 +72,15 @@ def _with_common(
     table = {**table, **inner}
     is_call = "calls" not in table and (name != "result" or "request" in table)
     whole = merged(common, table) if is_call else table
-    return whole if name == "bulk" else _in_full(whole)
+    return _in_full(whole, () if name in _OF_MANY else ("ref", "next"))
 
 
-def _in_full(call: dict[str, Any]) -> dict[str, Any]:
+def _in_full(
+    call: dict[str, Any], sources: Sequence[str] = ("ref", "next")
+) -> dict[str, Any]:
     """`ref = "id"` is short for `ref = { body = "id" }`."""
     short: dict[str, Any] = {
-        key: {"body": call[key]}
-        for key in ("ref", "next")
-        if isinstance(call.get(key), str)
+        key: {"body": call[key]} for key in sources if isinstance(call.get(key), str)
     }
     if isinstance(keep := call.get("keep"), dict):
         short["keep"] = {

@@ -33,19 +33,9 @@ class Reference(Source, frozen=True, kw_only=True):
 
 
 class Find(Call, frozen=True, kw_only=True):
-    """The call that asks, before a start, if the job is there already.
-
-    With `items` its answer is a list; `mark` is where an item has what we gave the job.
-    """
+    """The call that asks, before a start, if the job is there already."""
 
     ref: Source
-    items: Expression | None = None
-    mark: Expression | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if (self.items is None) != (self.mark is None):
-            raise ValueError("needs both of `items` and `mark`")
 
 
 class Then(Call, frozen=True, kw_only=True):
@@ -61,11 +51,6 @@ class Start(Call, frozen=True, kw_only=True):
     repeat: Literal["never", "safe"] = "never"
     find: Find | None = None
     then: Then | None = None
-
-    @property
-    def is_once(self) -> bool:
-        """True if a start whose answer was lost may not be sent again."""
-        return self.repeat == "never" and self.find is None
 
     def _body(self, values: Values) -> tuple[str, bytes | None]:
         """Without a body, and if it names no param, it sends all params as JSON."""
@@ -203,6 +188,19 @@ class BulkCall(Call, frozen=True, kw_only=True):
     items: Expression
     ref: Expression | None = None
     batch_size: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 100
+
+
+class ListCall(Calls, frozen=True, kw_only=True):
+    """The call that lists the jobs of the service, whoever has started them.
+
+    Without `ref` the items are an object, whose keys are the names of the jobs. In
+    `mark` an item has our id of the job, which its start has sent.
+    """
+
+    items: Expression
+    ref: Expression | None = None
+    title: Expression | None = None
+    mark: Expression | None = None
 
 
 class CancelCall(Calls, frozen=True, kw_only=True):

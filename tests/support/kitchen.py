@@ -19,6 +19,7 @@ from dramatiq.brokers.stub import StubBroker
 from actors import Action, Settings, submit
 from actors.backends import (
     AbsentError,
+    Adoptable,
     BackendError,
     Handle,
     Report,
@@ -69,6 +70,7 @@ class Oven:
     starts_once = False
     deadline_s: int | None = None
     adopt_title: str | None = "Tray"
+    lists = False
     most_active: int | None = None
     calls_per_minute: int | None = None
 
@@ -97,6 +99,9 @@ class Oven:
         if not ref.isalnum():
             raise ParamsError("The tray does not fit.")
         return ref
+
+    async def adoptable(self) -> list[Adoptable]:
+        raise NotImplementedError
 
     async def start(self, job: str, params: Mapping[str, Any]) -> Started:
         self.calls_made += 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 import actors
 from actors import (
     Action,
+    Adoptable,
     Backend,
     BackendError,
     Backends,
@@ -23,8 +27,9 @@ from actors import (
     TooManyJobsError,
 )
 from web.http.problems import Problem, no_such_job
-from web.server.limits import MAX_KEY_CHARACTERS
+from web.server.limits import MAX_JOBS_PER_LIST, MAX_KEY_CHARACTERS
 
+from .listings import Listings
 from .visitors import Visitor
 
 
@@ -35,6 +40,7 @@ class Jobs:
     settings: Settings
     store: Store
     backends: Backends
+    listings: Listings = field(default_factory=Listings)
 
     async def start(
         self,
@@ -76,6 +82,30 @@ class Jobs:
         except TooManyJobsError as error:
             raise _refusal(error, max_active) from error
 
+    async def adoptable(self, visitor: Visitor, name: str) -> list[Adoptable]:
+        """The jobs at a backend that the visitor may adopt; raises a Problem."""
+        if name not in self.backends:
+            said = f"There is no backend called {name[:80]!r}."
+            raise Problem(404, "unknown_backend", said)
+        if not self.backends[name].lists:
+            raise Problem(409, "cannot_list", f"Jobs of {name} cannot be listed.")
+        try:
+            found = await self.listings.of(self.backends[name])
+        except BackendError as error:
+            raise Problem(502, error.code, error.message) from error
+        watched = await self._watched(visitor, name)
+        return [each for each in found if each.ref not in watched]
+
+    async def _watched(self, visitor: Visitor, name: str) -> set[str | None]:
+        """How the backend calls those of its jobs that are the visitor's already."""
+        page = await self.store.page(
+            visitor.owner, status=None, limit=MAX_JOBS_PER_LIST, cursor=None
+        )
+        jobs = (msgspec.json.decode(each.data, type=Job) for each in page.snapshots)
+        ids = [job.job for job in jobs if job.backend == name and not job.finished]
+        states = await asyncio.gather(*map(self.store.backend_state, ids))
+        return {state.ref for state in states}
+
     def backend(self, name: str) -> Backend:
         """Return a backend by name; raises a 422 Problem."""
         try:
@@ -95,6 +125,7 @@ class Jobs:
                 "params": backend.params,
                 "can": backend.can,
                 "adopt": backend.adopt_title,
+                "lists": backend.lists,
             }
             for backend in self.backends.values()
         ]

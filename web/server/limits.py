@@ -15,6 +15,8 @@ MAX_BATCH_BYTES = MAX_BODY_BYTES - 1  # each snapshot has a comma, two brackets 
 # One request over HTTP
 MAX_WAIT_S = 25  # of a long poll
 MAX_JOBS_PER_LIST = 100
+LISTING_LASTS_S = 2  # in which a backend is not asked again for its jobs
+MAX_LISTING_S = 10
 
 # The messages of one socket: so many at once, and so many a second in the long run
 MESSAGE_BURST = 300
