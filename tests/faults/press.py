@@ -28,7 +28,14 @@ request = "GET /jobs"
 query.mark = "{job}"
 ref.body = "id"
 """
-KINDS = {"never": "", "safe": 'repeat = "safe"', "find": FIND}
+LIST = """
+[list]
+request = "GET /all"
+items = "jobs"
+ref = "id"
+mark = "label"
+"""
+KINDS = {"never": "", "safe": 'repeat = "safe"', "find": FIND, "list": LIST}
 
 
 class Press:
@@ -44,6 +51,7 @@ class Press:
         app = web.Application()
         app.router.add_post("/jobs", self._start)
         app.router.add_get("/jobs", self._find)
+        app.router.add_get("/all", self._list)
         app.router.add_get("/jobs/{id}", self._status)
         return app
 
@@ -66,6 +74,10 @@ class Press:
         mark = request.query["mark"]
         found = {"id": f"{mark}.1"} if self.starts[mark] else {}
         return web.json_response(found)
+
+    async def _list(self, _: web.Request) -> web.Response:
+        jobs = [{"id": f"{mark}.1", "label": f"job {mark}"} for mark in self.starts]
+        return web.json_response({"jobs": jobs})
 
     async def _status(self, request: web.Request) -> web.Response:
         return web.json_response({"state": "done"})
