@@ -234,6 +234,35 @@ async def test_a_start_whose_answer_was_lost_goes_on_without_a_second_one(
 
 
 @pytest.mark.parametrize(
+    ("trouble", "code"), [("lost", "start_unknown"), ("refused", "http_503")]
+)
+async def test_a_lost_start_that_cannot_be_looked_for_may_be_running(
+    oven: Oven, backend: Backend, store: Store, redis_url: str, trouble: str, code: str
+) -> None:
+    starts = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            starts.append(request)
+            assert request.transport
+            request.transport.abort()
+            return web.Response()
+        if starts or trouble == "refused":
+            return web.Response(status=503)
+        return web.json_response({"loaves": []})
+
+    oven.answer = answer
+    ours = backend(**MARKED)
+
+    async with working(StubBroker([]), store, ours, redis_url, 10) as kitchen:
+        ended = await kitchen.end(await kitchen.submit())
+
+    assert ended.error
+    assert ended.error.code == code
+    assert len(starts) == (1 if trouble == "lost" else 0)
+
+
+@pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"list": LIST}, "needs `mark` here, or [adopt] - at `$.list`"),

@@ -88,7 +88,7 @@ class Started(NamedTuple):
 
 
 class Adoptable(msgspec.Struct, frozen=True):
-    """A job at a backend that may be adopted: its name there, and what it is called."""
+    """A job at a backend that may be adopted: its name there, and one for people."""
 
     ref: str
     title: str | None = None

@@ -11,6 +11,11 @@ class LostAnswerError(BackendError):
     """The service may have heard the request; its answer was lost, or is too long."""
 
 
+def as_lost(error: BackendError) -> LostAnswerError:
+    """Return the same error of a request that the service may have obeyed."""
+    return LostAnswerError(error.code, error.message, retry_after_s=error.retry_after_s)
+
+
 class Failures:
     """Turns a failure of the network into a BackendError."""
 

@@ -78,7 +78,7 @@ class Lister:
         return [Item(*each) for each in _pairs(items, ref)]
 
     async def _told(self, name: str, call: Every) -> Any:
-        """What a call has answered. An error is returned; None if it may fail."""
+        """Return the answer to a call, or its error; None if the call may fail."""
         try:
             return await self._ask(name, call)
         except BackendError as error:

@@ -19,7 +19,7 @@ from .answer import HttpAnswer
 from .answers import Reader, start_unknown
 from .client import Client
 from .facts import Facts, with_facts
-from .failures import LostAnswerError
+from .failures import LostAnswerError, as_lost
 from .found import find as source
 from .listing import Lister
 from .sources import Keeper
@@ -56,7 +56,7 @@ class Starter:
     async def start(self, job_id: str, params: Mapping[str, Any]) -> Started:
         """Start a job, unless it is found to be there; raises BackendError."""
         values = Values(params=params, job=job_id)
-        if found := await self.found(values):
+        if found := await self._found_before(values):
             return await self._go_on(values, found)
         rule = self._call.ref
         ours = self._checked(rule.value.fill(values), values) if rule.value else None
@@ -73,6 +73,13 @@ class Starter:
         if self._has_addresses and path_of(ref) != ref:
             return False
         return self._can_be_sent(ref, Values(job="job"), NOTHING)
+
+    async def _found_before(self, values: Values) -> Started | None:
+        """The same before a start, which no answer that is lost now can be about."""
+        try:
+            return await self.found(values)
+        except LostAnswerError as error:
+            raise BackendError(error.code, error.message) from error
 
     async def found(self, values: Values) -> Started | None:
         """Return the job with our mark, if an earlier start has begun it."""
@@ -160,9 +167,11 @@ class Starter:
         status = answer.status
         if call.accepts(status):
             return
-        if self._is_once and status >= 500 and not _says_later(answer):
+        may_run = status >= 500 and not _says_later(answer)
+        if self._is_once and may_run:
             raise start_unknown(self._recipe.title)
-        raise self._reader.refusal(answer, call, permanent=status < 500)
+        refusal = self._reader.refusal(answer, call, permanent=status < 500)
+        raise as_lost(refusal) if may_run else refusal
 
     def _checked(
         self, ref: Any, values: Values, kept: Mapping[str, Any] = NOTHING

@@ -179,7 +179,7 @@ def _check_pause(recipe: Recipe) -> None:
 
 
 def _may_have_secret(text: str) -> bool:
-    """True if nobody on the way can read what is sent to this address."""
+    """True if nobody on the way can read a secret that is sent to this address."""
     if not _is_web_address(text):
         return False
     url = URL(text)

@@ -191,7 +191,7 @@ class BulkCall(Call, frozen=True, kw_only=True):
 
 
 class ListCall(Calls, frozen=True, kw_only=True):
-    """The call that lists the jobs of the service, whoever has started them.
+    """The call that lists all jobs of the service, also those that others have started.
 
     Without `ref` the items are an object, whose keys are the names of the jobs. In
     `mark` an item has our id of the job, which its start has sent.

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from actors.backends import Backend, BackendError
 from actors.backends.answers import not_understood, start_unknown
+from actors.backends.failures import LostAnswerError
 from actors.clock import now_ms
 from actors.job import Job
 from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
@@ -65,7 +66,8 @@ class Starts:
     def failed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
         """Try again soon, unless asking again is of no use or not safe."""
         now = now_ms()
-        before = replace(lease.backend_state, sent_ms=0)
+        lost_ms = _lost_ms(backend, lease, error)
+        before = replace(lease.backend_state, sent_ms=lost_ms)
         state = missed_again(before, lease.asked_ms, now)
         waited_ms = now - state.silent_since_ms
         if (
@@ -73,7 +75,9 @@ class Starts:
             or state.failures >= MAX_START_ATTEMPTS
             or (state.failures > 1 and waited_ms > MAX_START_MS)
         ):
-            self._write(lease, lambda job: _could_not_start(job, error), state)
+            # The last try was refused, but an earlier one may have begun the job.
+            told = start_unknown(backend.title) if lost_ms else error
+            self._write(lease, lambda job: _could_not_start(job, told), state)
         else:
             # Somebody waits for it to begin, watched or not.
             waits_ms = away_ms if is_away(error) else backoff_ms
@@ -149,6 +153,14 @@ class Starts:
     ) -> None:
         due_ms = lease.at_ms + wait_ms
         self._write_back.add(lease, outcome, state, due_ms, due_ms)
+
+
+def _lost_ms(backend: Backend, lease: Lease, error: BackendError) -> int:
+    """When a start was sent whose answer was lost, and that may be sent again; or 0."""
+    if backend.starts_once:
+        return 0
+    is_lost = isinstance(error, LostAnswerError)
+    return lease.backend_state.sent_ms or (now_ms() if is_lost else 0)
 
 
 def _could_not_start(job: Job, error: BackendError) -> Job:
