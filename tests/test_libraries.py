@@ -14,7 +14,19 @@ from actors.libraries import RELIED_ON, LibraryChangedError, rely_on, replace
 from dev.processes import ROOT
 from web.server import patch
 
-AIOHTTP = {"aiohttp.client.ClientSession": {"_retry_connection"}}
+AIOHTTP = {
+    "aiohttp.client.ClientSession": {"_retry_connection"},
+    "aiohttp.client_proto.ResponseHandler": {
+        *("_buffer_paused", "_loop", "_parser", "_reading_paused", "feed_data"),
+        *("is_connected", "resume_reading", "set_exception", "set_response_params"),
+        *("should_close", "transport"),
+    },
+    "aiohttp.connector.Connection": {"_protocol"},
+    "aiohttp.connector.TCPConnector": {
+        *("_acquired", "_conns", "_factory", "_keepalive_timeout", "_release"),
+        "connect",
+    },
+}
 DRAMATIQ = {
     "dramatiq.asyncio.EventLoopThread": {"loop", "run_coroutine", "start"},
     "dramatiq.brokers.redis.RedisBroker": {

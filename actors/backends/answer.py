@@ -10,7 +10,7 @@ import aiohttp
 from actors.limits import MAX_ANSWER_BYTES
 
 from .failures import LostAnswerError
-from .packing import is_unpacked, unpacked
+from .packing import Head, is_left_packed, is_unpacked, unpacked
 
 
 class HttpAnswer(NamedTuple):
@@ -35,14 +35,20 @@ class File:
         return unpacked(self._response, self._response.content.iter_chunked(64 * 1024))
 
 
-async def read(response: aiohttp.ClientResponse) -> bytes:
-    """Read a whole body; raises LostAnswerError if it is too long."""
+async def read(head: Head, content: aiohttp.StreamReader) -> bytes:
+    """Read a whole body; raises LostAnswerError if it is too long.
+
+    The rest of a longer one makes its connection unfit for another request.
+    """
+    if content.is_eof() and not is_left_packed(head):  # it came with its head
+        return _fitting(content.read_nowait())
     body = bytearray()
-    async for chunk in unpacked(response, response.content.iter_any()):
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            response.close()
-            raise LostAnswerError(
-                "too_large", "The service answered with far too much."
-            )
+    async for chunk in unpacked(head, content.iter_any()):
+        body += _fitting(chunk, len(body))
     return bytes(body)
+
+
+def _fitting(chunk: bytes, before: int = 0) -> bytes:
+    if before + len(chunk) > MAX_ANSWER_BYTES:
+        raise LostAnswerError("too_large", "The service answered with far too much.")
+    return chunk

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from actors.libraries import rely_on
 from actors.recipes.calls import Every, Outgoing
 from actors.recipes.format import Recipe
 from actors.recipes.parts import RequestLine, UnfitError
@@ -29,11 +28,9 @@ from .answer import File, HttpAnswer, read
 from .failures import Failures
 from .login import session
 from .oauth2 import ask_for_token
+from .plain import PlainGets
+from .sessions import Sessions
 from .shelves import OwnShelf, Shelf
-
-CONNECTING_SHARE = 0.8  # of the time for a start
-
-rely_on(aiohttp.ClientSession, "_retry_connection")
 
 
 class Client:
@@ -55,8 +52,8 @@ class Client:
         parts = urlsplit(self._base)
         self._root = f"{parts.scheme}://{parts.netloc}"
         self._origins = {origin(each) for each in (recipe.url, *recipe.also_known_as)}
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._url = lru_cache(maxsize=4096)(self._make_url)
+        self._sessions = Sessions(recipe)
+        self._get = lru_cache(maxsize=4096)(self._make_get)
         self._failures = Failures(recipe.title)
         self.calls_made = 0
 
@@ -67,6 +64,10 @@ class Client:
     async def ask_plainly(self, request: RequestLine, ref: str) -> HttpAnswer:
         """The same for a call that is only a path with a ref, as nearly every poll."""
         with self._failures:
+            if request.method == "GET":
+                self.calls_made += 1
+                gets = self._sessions.gets
+                return self._heard(await gets.get(self._get(gets, request, ref)))
             async with self._connected().request(
                 request.method, self._url(request, ref), allow_redirects=False
             ) as response:
@@ -136,8 +137,7 @@ class Client:
 
     async def close(self) -> None:
         """Close every connection."""
-        for each in self._sessions.values():
-            await each.close()
+        await self._sessions.close()
         if self._login is not None:
             await self._login.close()
 
@@ -197,9 +197,13 @@ class Client:
     async def _answer(
         self, response: aiohttp.ClientResponse, token: Mapping[str, Any] = NOTHING
     ) -> HttpAnswer:
-        answer = HttpAnswer(response.status, response.headers, await read(response))
+        body = await read(response, response.content)
+        answer = HttpAnswer(response.status, response.headers, body)
         if self._login is not None:
             answer = self._login.without_token(answer, token)
+        return self._heard(answer)
+
+    def _heard(self, answer: HttpAnswer) -> HttpAnswer:
         if self._on_answer:
             self._on_answer(answer)
         return answer
@@ -211,32 +215,13 @@ class Client:
             raise BackendError("unfit", str(error), permanent=True) from error
 
     def _connected(self, is_once: bool = False) -> aiohttp.ClientSession:
-        """A session, made on the loop that uses it.
-
-        If `is_once`, each of its requests has a connection of its own, and aiohttp
-        sends none again.
-        """
         self.calls_made += 1
-        if is_once not in self._sessions:
-            self._sessions[is_once] = session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._recipe.concurrency, force_close=is_once
-                ),
-                timeout=self._patience(is_once),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._recipe.headers_of_all,
-            )
-            session._retry_connection = not is_once
-        return self._sessions[is_once]
+        return self._sessions.once if is_once else self._sessions.kept_alive
 
-    def _patience(self, is_once: bool) -> aiohttp.ClientTimeout:
-        """If it is the connection that takes too long, nothing was sent."""
-        total = self._recipe.timeout_s
-        return aiohttp.ClientTimeout(
-            total=total, connect=total * CONNECTING_SHARE if is_once else None
-        )
+    def _make_get(self, gets: PlainGets, request: RequestLine, ref: str) -> bytes:
+        return gets.request(self._url(request, ref).raw_path_qs)
 
-    def _make_url(self, request: RequestLine, ref: str | int) -> URL:
+    def _url(self, request: RequestLine, ref: str | int) -> URL:
         root = self._root if request.takes_address else self._base
         try:
             return URL(root + request.fill(Values(ref)), encoded=True)

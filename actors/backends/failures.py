@@ -20,7 +20,8 @@ class Failures:
     """Turns a failure of the network into a BackendError."""
 
     def __init__(self, title: str) -> None:
-        self._title = title
+        self._away = f"{title} cannot be reached. Try again later."
+        self._slow = f"{title} takes too long."
 
     def __enter__(self) -> None:
         pass
@@ -28,13 +29,14 @@ class Failures:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
-        away = f"{self._title} cannot be reached. Try again later."
-        slow = f"{self._title} takes too long."
+        if error is None:
+            return
+        away, slow = self._away, self._slow
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             raise BackendError("timeout", slow) from error  # nothing was sent
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
             raise BackendError("unreachable", away) from error  # nor here
         if isinstance(error, TimeoutError):
             raise LostAnswerError("timeout", slow) from error
-        if isinstance(error, aiohttp.ClientError):
+        if isinstance(error, aiohttp.ClientError | OSError):
             raise LostAnswerError("unreachable", away) from error

@@ -39,7 +39,9 @@ async def ask_for_token(rule: OAuth2, timeout_s: float) -> HttpAnswer:
             rule.url, data=form, headers=headers, allow_redirects=False
         ) as response,
     ):
-        return HttpAnswer(response.status, response.headers, await read(response))
+        return HttpAnswer(
+            response.status, response.headers, await read(response, response.content)
+        )
 
 
 def token_in(answer: HttpAnswer) -> dict[str, Any] | None:

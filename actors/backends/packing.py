@@ -6,6 +6,9 @@ import zlib
 from collections.abc import AsyncIterator
 
 import aiohttp
+from aiohttp.http import RawResponseMessage
+
+Head = aiohttp.ClientResponse | RawResponseMessage
 
 _BY_AIOHTTP = ("gzip", "deflate", "br", "zstd")  # if it is the only one in its header
 _OURS = ("gzip", "x-gzip", "deflate")
@@ -13,26 +16,29 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _CHUNK_BYTES = 256 * 1024  # a small body may be packed out of a huge one
 
 
-def is_unpacked(response: aiohttp.ClientResponse) -> bool:
+def is_unpacked(head: Head) -> bool:
     """True if the body that we give is not the body on the wire."""
-    lines = _lines(response)
+    lines = _lines(head)
     return bool(lines and lines[-1] in _BY_AIOHTTP) or bool(_left(lines))
 
 
-def unpacked(
-    response: aiohttp.ClientResponse, chunks: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
+def is_left_packed(head: Head) -> bool:
+    """True if aiohttp leaves a body packed."""
+    return "Content-Encoding" in head.headers and bool(_left(_lines(head)))
+
+
+def unpacked(head: Head, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Return the chunks of a body, unpacked; raises ClientPayloadError on the way.
 
     What is no coding of HTTP, such as `aws-chunked` or `utf-8`, is not heeded.
     """
-    for _ in _left(_lines(response)):
+    for _ in _left(_lines(head)):
         chunks = _unzipped(chunks)
     return chunks
 
 
-def _lines(response: aiohttp.ClientResponse) -> list[str]:
-    named = response.headers.getall("Content-Encoding", ())
+def _lines(head: Head) -> list[str]:
+    named = head.headers.getall("Content-Encoding", ())
     return [each.strip().lower() for each in named]
 
 
