@@ -64,9 +64,8 @@ class Client:
     async def ask_plainly(self, request: RequestLine, ref: str) -> HttpAnswer:
         """The same for a call that is only a path with a ref, as nearly every poll."""
         with self._failures:
-            if request.method == "GET":
+            if request.method == "GET" and (gets := self._sessions.gets):
                 self.calls_made += 1
-                gets = self._sessions.gets
                 return self._heard(await gets.get(self._get(gets, request, ref)))
             async with self._connected().request(
                 request.method, self._url(request, ref), allow_redirects=False

@@ -21,6 +21,10 @@ class Failures:
 
     def __init__(self, title: str) -> None:
         self._away = f"{title} cannot be reached. Try again later."
+        self._untrusted = (
+            f"The certificate of {title} is not trusted. "
+            "The variable SSL_CERT_FILE can name a file with its issuer's."
+        )
         self._slow = f"{title} takes too long."
 
     def __enter__(self) -> None:
@@ -34,6 +38,8 @@ class Failures:
         away, slow = self._away, self._slow
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             raise BackendError("timeout", slow) from error  # nothing was sent
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            raise BackendError("unreachable", self._untrusted) from error
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
             raise BackendError("unreachable", away) from error  # nor here
         if isinstance(error, TimeoutError):

@@ -12,6 +12,7 @@ from actors.recipes.tables import OAuth2
 
 from .answer import HttpAnswer, read
 from .facts import with_facts
+from .proxies import proxy_for
 
 SHARE_OF_LIFE = 0.8  # after which a token is renewed
 _HIDDEN = "…"
@@ -34,6 +35,7 @@ async def ask_for_token(rule: OAuth2, timeout_s: float) -> HttpAnswer:
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=proxy_for(rule.url),
         ) as session,
         session.post(
             rule.url, data=form, headers=headers, allow_redirects=False

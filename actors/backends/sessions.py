@@ -12,6 +12,7 @@ from actors.recipes.format import Recipe
 
 from .answering import Connector
 from .plain import PlainGets
+from .proxies import proxy_for
 
 CONNECTING_SHARE = 0.8  # of the time for a start
 
@@ -23,6 +24,7 @@ class Sessions:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
+        self._proxy = proxy_for(recipe.url)
         self._made: list[aiohttp.ClientSession] = []
 
     @cached_property
@@ -32,8 +34,10 @@ class Sessions:
         return self._session(Connector(self._recipe.concurrency), timeout)
 
     @cached_property
-    def gets(self) -> PlainGets:
-        """Plain GETs on the same connections."""
+    def gets(self) -> PlainGets | None:
+        """Plain GETs on the same connections; None if they go through a proxy."""
+        if self._proxy:
+            return None
         return PlainGets(self.kept_alive, URL(self._recipe.url, encoded=True))
 
     @cached_property
@@ -62,6 +66,7 @@ class Sessions:
             connector=connector,
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=self._proxy,
             headers=self._recipe.headers_of_all,
         )
         self._made.append(session)
