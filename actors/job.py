@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -90,10 +91,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             reachable=True,
             observed_at=now,
         )
-        said_nothing_new = replace(
-            self, request=heard.request, reachable=True, observed_at=now
-        )
-        if heard != said_nothing_new:
+        if _what_it_says(heard) != _what_it_says(self):
             heard = replace(heard, changed_at=now)
         if heard.status.terminal:
             return heard._ended(now_ms, report.result, report.error)
@@ -185,6 +183,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     def differs_from(self, before: Job) -> bool:
         """True if a viewer would see a difference, other than when it was observed."""
+        if self.changed_at != before.changed_at:
+            return True
         same_moment = replace(
             before, revision=self.revision, observed_at=self.observed_at
         )
@@ -216,6 +216,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             changed_at=timestamp(now_ms),
             finished_at=timestamp(now_ms),
         )
+
+
+_what_it_says = attrgetter(
+    *("status", "progress", "message", "done", "total", "unit", "steps", "can")
+)
 
 
 def _highest(before: float | None, after: float | None) -> float | None:

@@ -60,6 +60,7 @@ class Store:
     ) -> None:
         self._redis = redis
         self._keys = Keys.below(key_prefix)
+        self._names = self._keys.all()
         self._job_ttl_s = job_ttl_s
         self._poll_interval_ms = poll_interval_ms
         self._scripts = registered(redis)
@@ -241,7 +242,7 @@ class Store:
         return int(rank) + 1
 
     async def _run(self, name: str, *arguments: Any) -> Any:
-        return await self._scripts[name](keys=self._keys.all(), args=arguments)
+        return await self._scripts[name](keys=self._names, args=arguments)
 
 
 def _has(snapshot: Snapshot, status: Status | None) -> bool:

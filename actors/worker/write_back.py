@@ -16,7 +16,7 @@ from actors.store.values import BackendState, Beat, Change, Lease
 
 Outcome = Callable[[Job], Job]
 
-GATHER_S = 0.01  # outcomes that come so soon after a write wait for the next
+GATHER_S = 0.02  # outcomes that come so soon after a write wait for the next
 REFRESH_MS = 1900  # a watched job that stays the same is told again this often
 RETRY_S = 0.3
 
