@@ -33,7 +33,7 @@ from .write_back import WriteBack
 
 RENEW_AFTER_S = LEASE_MS / 1000 * 0.3
 CLOSE_PATIENCE_S = 2
-MIN_WAIT_S = 0.004  # shorter waits cost more than they smooth
+MIN_WAIT_S = 0.01  # shorter waits cost more than they smooth
 
 logger = logging.getLogger(__name__)
 
