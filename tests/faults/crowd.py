@@ -31,7 +31,7 @@ class Held:
 
     job: str
     seconds: float
-    accepted_at: float
+    asked_at: float
     watchers: tuple[Watcher, Watcher]
 
     @property
@@ -115,24 +115,28 @@ class Crowd:
 
     async def _start(self) -> Held:
         seconds = self._rng.uniform(*SECONDS)
-        job = await self._order(seconds, secrets.token_hex(8))
+        job, asked_at = await self._order(seconds, secrets.token_hex(8))
         self.started += 1
         watchers = (
             SocketWatcher(self._session, self._url, job, self._ledger),
             EventsWatcher(self._session, self._url, job, self._ledger),
         )
-        return Held(job, seconds, monotonic(), watchers)
+        return Held(job, seconds, asked_at, watchers)
 
-    async def _order(self, seconds: float, key: str) -> str:
-        """Ask until a job is accepted; with the key, repeated orders make one job."""
+    async def _order(self, seconds: float, key: str) -> tuple[str, float]:
+        """Ask until a job is accepted; with the key, repeated orders make one job.
+
+        Also returns when it was asked for: Redis may forget it before the answer comes.
+        """
         order = {
             "backend": "counter",
             "params": {"total": COUNT_TO, "seconds": seconds},
         }
         while True:
+            asked_at = monotonic()
             status, body = await self._ask("POST", "/jobs", order, key)
             if status == 202:
-                return str(msgspec.json.decode(body)["job"])
+                return str(msgspec.json.decode(body)["job"]), asked_at
             await asyncio.sleep(RETRY_S * random.uniform(0.5, 1.5))
 
     async def _stop_some(self, held: Held) -> None:
@@ -168,7 +172,7 @@ class Crowd:
     def _judge(self, held: Held) -> None:
         for watcher in held.watchers:
             wrong = wrong_end(
-                watcher.outcome, watcher.last, held.accepted_at, self._excuses
+                watcher.outcome, watcher.last, held.asked_at, self._excuses
             )
             if wrong:
                 who = f"{watcher.transport}, job {held.job}"

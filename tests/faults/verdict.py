@@ -20,22 +20,20 @@ class Excuses:
 
 
 def wrong_end(
-    outcome: Outcome, last: Snapshot | None, accepted_at: float, excuses: Excuses
+    outcome: Outcome, last: Snapshot | None, asked_at: float, excuses: Excuses
 ) -> str | None:
     """Say why a job's end is wrong for a watcher; None if it is right or excused."""
     if outcome == "gone":
-        return None if excuses.redis_forgot_at > accepted_at else "it is gone"
+        return None if excuses.redis_forgot_at > asked_at else "it is gone"
     if outcome == "lost" or last is None or not last.finished:
         return "no end of it was seen"
-    if last.error is None or _is_excused(last, last.error.code, accepted_at, excuses):
+    if last.error is None or _is_excused(last, last.error.code, asked_at, excuses):
         return None
     return f"it failed with {last.error.code}"
 
 
-def _is_excused(
-    last: Snapshot, code: str, accepted_at: float, excuses: Excuses
-) -> bool:
+def _is_excused(last: Snapshot, code: str, asked_at: float, excuses: Excuses) -> bool:
     """A job that has started may fail only if its backend has forgotten it."""
     if code == "gone":
-        return excuses.backend_forgot_at > accepted_at
-    return last.started_at is None and excuses.backend_troubled_at > accepted_at
+        return excuses.backend_forgot_at > asked_at
+    return last.started_at is None and excuses.backend_troubled_at > asked_at
