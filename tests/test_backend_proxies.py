@@ -226,7 +226,7 @@ async def _by_https(oven: Oven, certificate: Path) -> AsyncIterator[int]:
 
 
 async def _checked(recipe: Path, proxy: Proxy, **environ: str) -> tuple[int, str]:
-    """Run the prover; return its exit code and what it said."""
+    """Run the prover; return its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "command", "recipe", "check", str(recipe)),
         env={**os.environ, "HTTPS_PROXY": proxy.url, **environ},

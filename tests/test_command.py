@@ -56,7 +56,7 @@ request = "DELETE /counters/{{ref}}"
 [result.values]
 count = "count"
 """
-# What is planted, and the claim that must fail.
+# The planted mistake, and the claim that must fail.
 MISTAKES = {
     "where the name is": ('ref = "id"', 'ref = "di"', "start"),
     "the path of the start": ("POST /counters", "POST /counter", "start"),

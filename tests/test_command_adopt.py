@@ -36,7 +36,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Site, Web]]:
 async def typed(
     *arguments: str, token: str = TOKEN, **settings: str
 ) -> tuple[int, str, str]:
-    """The exit code of the command, what it printed, and what it complained of."""
+    """The exit code of the command, its output, and its complaints."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PROGROCK_")}
     environ |= {**settings, **({"PROGROCK_TOKEN": token} if token else {})}
     process = await asyncio.create_subprocess_exec(
