@@ -94,9 +94,16 @@ async def request(store: Store, job_id: str, action: Action, *, owner: str) -> J
     raise TimeoutError(f"Job {job_id} changes too fast.")
 
 
-async def attend(store: Store, jobs: Iterable[str]) -> None:
-    """Note that these jobs are watched: they are polled faster for some seconds."""
-    await send_beats(await store.attend(jobs))
+async def attend(
+    store: Store, jobs: Iterable[str], *, owner: str | None = None
+) -> list[str]:
+    """Note that these jobs are watched: they are polled faster, and announced.
+
+    Returns those that are no more, or that are not `owner`'s, if an owner is named.
+    """
+    beats, gone = await store.attend(jobs, owner)
+    await send_beats(beats)
+    return gone
 
 
 def _bare_job(backend: Backend, params: dict[str, Any]) -> Job:

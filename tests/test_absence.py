@@ -24,7 +24,7 @@ async def test_a_job_that_its_backend_does_not_know_yet_is_only_not_reachable(
 ) -> None:
     kitchen.oven.answers = [*[GONE] * 30, at(25), DONE]
 
-    job = await kitchen.submit()
+    job = await kitchen.watched()
     unseen = await kitchen.until(job, lambda job: not job.reachable)
     ended = await kitchen.end(job)
 
@@ -39,7 +39,7 @@ async def test_one_answer_that_lacks_the_job_ends_nothing(
 ) -> None:
     kitchen.oven.answers = [at(10), answer, at(20), answer, answer, at(30), DONE]
 
-    job = await kitchen.submit()
+    job = await kitchen.watched()
     ended = await kitchen.end(job)
 
     assert (ended.status, ended.result) == (Status.SUCCEEDED, {"loaves": 2})
@@ -155,7 +155,7 @@ async def test_a_job_that_waits_at_its_backend_is_queued(kitchen: Kitchen) -> No
     queued = Report(status=Status.QUEUED)
     kitchen.oven.answers = [queued, queued, at(10), queued, DONE]
 
-    job = await kitchen.submit()
+    job = await kitchen.watched()
     waiting = await kitchen.until(job, lambda job: job.observed_at != job.started_at)
     await kitchen.end(job)
 

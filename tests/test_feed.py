@@ -313,8 +313,8 @@ async def test_what_nobody_can_read_on_the_feed_does_not_end_it(
 async def test_showing_all_may_take_longer_than_redis_may_be_silent(
     redis_url: str, clean_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.streams.hub.SILENCE_S", 0.3)
-    monkeypatch.setattr("web.streams.hub.PING_S", 0.1)
+    monkeypatch.setattr("web.streams.follower.SILENCE_S", 0.3)
+    monkeypatch.setattr("web.streams.follower.PING_S", 0.1)
     late = LateStore(redis_url)
     late.takes_s = 0.5
     job = await jobs.add(late)
@@ -377,6 +377,44 @@ async def test_a_job_that_redis_has_forgotten_is_said_to_be_gone() -> None:
             assert subscriber.take() == ([], {job.job})
             assert not hub.subscribers_of(job.job)
         await store.close()
+
+
+async def test_a_job_whose_key_is_gone_is_said_to_be_gone(
+    hub: Hub, store: Store, clean_redis: redis.Redis
+) -> None:
+    """By DEL, by FLUSHALL, or because Redis was full: Redis does not tell of it."""
+    gone, other = await jobs.add(store), await jobs.add(store)
+    async with place_in(hub) as subscriber:
+        await subscriber.join({gone.job: 0, other.job: 0})
+        await news(subscriber)
+
+        clean_redis.delete(f"progrock:2:job:{gone.job}")
+
+        async with asyncio.timeout(5):
+            await subscriber.wait()
+        assert subscriber.take() == ([], {gone.job})
+        assert not hub.subscribers_of(gone.job)
+        assert hub.subscribers_of(other.job)
+
+
+async def test_a_change_between_the_reading_and_the_feed_is_not_lost(
+    store: Store, redis_url: str
+) -> None:
+    """News of a job that nobody watches are not told, so a stream must watch first."""
+    late = LateStore(redis_url)
+    job = await jobs.run(store, await jobs.add(store), 10)
+    async with Hub(late) as hub, place_in(hub) as subscriber:
+        await connected(hub)
+        late.has_read.clear()
+        late.door.clear()
+        joining = asyncio.create_task(subscriber.join({job.job: 0}))
+        await late.has_read.wait()
+        newer = await jobs.run(store, job, 20)
+        late.door.set()
+        await joining
+
+        assert (await newest(subscriber, newer.revision)).revision == newer.revision
+    await late.close()
 
 
 async def test_the_first_watcher_is_told_to_the_workers(

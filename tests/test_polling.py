@@ -39,7 +39,7 @@ from .support.kitchen import (
 async def test_a_job_goes_from_start_to_success(kitchen: Kitchen) -> None:
     kitchen.oven.answers = [at(10), at(60), DONE]
 
-    job = await kitchen.submit(loaves=2)
+    job = await kitchen.watched()
     ended = await kitchen.end(job)
 
     assert (ended.status, ended.progress) == (Status.SUCCEEDED, 100)
@@ -199,7 +199,7 @@ async def test_a_backend_that_is_away_is_told_and_then_that_it_is_back(
 ) -> None:
     kitchen.oven.answers = [at(10), AWAY, AWAY, at(10), at(20), DONE]
 
-    job = await kitchen.submit()
+    job = await kitchen.watched()
     await kitchen.end(job)
 
     await kitchen.happens(lambda: kitchen.of(job)[-1:][0].finished)
@@ -254,6 +254,7 @@ async def test_the_time_in_which_nobody_asked_is_not_a_silence_of_the_backend(
     kitchen.oven.give_up_after_s = 5
     kitchen.oven.answers = [AWAY, at(66), DONE]
     await kitchen.add("job")
+    await attend(kitchen.store, ["job"])
     lease = await kitchen.store.lease("job", "start")
     assert lease
     state = BackendState(ref="7", heard_ms=now_ms() - 3_600_000)
@@ -327,6 +328,16 @@ async def test_a_watched_job_that_stays_the_same_is_told_again_every_two_seconds
     assert second.observed_at != first.observed_at
 
 
+async def test_of_an_unwatched_job_only_its_end_is_told(kitchen: Kitchen) -> None:
+    kitchen.oven.answers = [at(10), at(20), DONE]
+
+    job = await kitchen.submit()
+    ended = await kitchen.end(job)
+
+    await kitchen.happens(lambda: kitchen.of(job) == [ended])
+    assert ended.revision == 5
+
+
 async def test_an_unwatched_job_that_stays_the_same_is_only_noted(
     kitchen: Kitchen,
 ) -> None:
@@ -341,7 +352,7 @@ async def test_an_unwatched_job_that_stays_the_same_is_only_noted(
     assert later.revision == first.revision
     assert later.changed_at == first.changed_at
     assert later.observed_at != first.observed_at
-    assert len(kitchen.of(job)) == 2
+    assert kitchen.of(job) == []
 
 
 # The end of a worker

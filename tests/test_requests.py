@@ -198,7 +198,7 @@ async def test_a_job_is_paused_and_resumed(kitchen: Kitchen) -> None:
 
 
 async def test_a_request_tells_how_far_it_has_come(kitchen: Kitchen) -> None:
-    job = await kitchen.submit()
+    job = await kitchen.watched()
     await kitchen.until(job, lambda job: job.status is Status.RUNNING)
 
     await asked(kitchen, job, Action.PAUSE)

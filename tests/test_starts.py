@@ -39,7 +39,7 @@ async def test_a_start_that_fails_twice_is_tried_again(kitchen: Kitchen) -> None
     kitchen.oven.start_errors = [AWAY, AWAY]
     kitchen.oven.answers = [DONE]
 
-    job = await kitchen.submit()
+    job = await kitchen.watched()
 
     assert (await kitchen.end(job)).status is Status.SUCCEEDED
     assert kitchen.oven.started == [job] * 3

@@ -313,7 +313,7 @@ async def test_attention_brings_the_next_poll_forward(store: Store) -> None:
     [taken] = first.leases
     await store.advance([back(taken, taken.job, FAR_MS)])
 
-    [beat] = await store.attend(["job"])
+    [beat] = (await store.attend(["job"])).beats
 
     assert beat.delay_ms == 0
     assert await tick(store, first.next_beat.number) is None
@@ -327,7 +327,7 @@ async def test_attention_that_goes_on_changes_no_pace(store: Store) -> None:
     await running(store, "job", due_ms=FAR_MS)
     await store.attend(["job"])
 
-    assert await store.attend(["job"]) == []
+    assert (await store.attend(["job"])).beats == []
 
 
 async def test_attention_leaves_alone_what_has_ended_or_is_in_hand(
@@ -337,7 +337,9 @@ async def test_attention_leaves_alone_what_has_ended_or_is_in_hand(
     await write(store, taken, taken.job.cancelled(0).revised())
     await create(store, "not started")
 
-    assert await store.attend(["ended", "in hand", "not started", "nothing"]) == []
+    assert (
+        await store.attend(["ended", "in hand", "not started", "nothing"])
+    ).beats == []
 
 
 async def test_what_is_watched_is_due_sooner(store: Store) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
-from actors import Action, Job, Store, now_ms, request, timestamp
+from actors import Action, Job, Store, attend, now_ms, request, timestamp
 from actors.status import Failure, Status
 from actors.store.values import BackendState, Change
 
@@ -31,6 +31,7 @@ async def add(kitchen: Kitchen, job: str, ref: str | None = "7") -> str:
     now = timestamp(now_ms())
     new = Job(job=job, backend="stove", can=("cancel",), created_at=now, changed_at=now)
     await kitchen.store.create(new, owner="ann", max_active=0, lane_size=200)
+    await attend(kitchen.store, [job])
     if ref:
         lease = await kitchen.store.lease(job, "start")
         assert lease

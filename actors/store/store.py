@@ -21,6 +21,7 @@ from .limits import Limits
 from .redis import connect, executed, limited
 from .scripts import registered
 from .values import (
+    Attended,
     BackendState,
     Beat,
     Change,
@@ -157,11 +158,11 @@ class Store:
         )
         return outcomes, decode_beats(beats)
 
-    async def attend(self, jobs: Iterable[str]) -> list[Beat]:
-        """Note that these jobs are watched, for a few seconds; beats to send."""
-        return decode_beats(
-            await self._run("attend", self._poll_interval_ms, ATTENTION_MS, *jobs)
-        )
+    async def attend(self, jobs: Iterable[str], owner: str | None = None) -> Attended:
+        """Note that these jobs are watched for a while; only such jobs are told of."""
+        hold = (self._poll_interval_ms, ATTENTION_MS)
+        beats, gone = await self._run("attend", *hold, owner or "", *jobs)
+        return Attended(decode_beats(beats), [id_.decode() for id_ in gone])
 
     async def ensure(self) -> list[Beat]:
         """Restart every chain that was lost; beats to send. Only workers do that."""

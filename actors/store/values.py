@@ -179,6 +179,13 @@ class Page(NamedTuple):
     cursor: str | None
 
 
+class Attended(NamedTuple):
+    """The beats to send, and the jobs that are no more, or are somebody else's."""
+
+    beats: list[Beat]
+    gone: list[str]
+
+
 class StartKey(NamedTuple):
     """An Idempotency-Key, and a fingerprint of the start that it came with."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Literal
 
 import msgspec
@@ -39,6 +40,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     error: Problem | None = None
 
 
+SILENCE_S = 1  # of the channel, after which a job may have been unwatched
+
 decode = msgspec.json.Decoder(Snapshot).decode
 
 
@@ -46,14 +49,16 @@ decode = msgspec.json.Decoder(Snapshot).decode
 class Reader:
     """One reader of the feed, and the last snapshot that it got of each job.
 
-    A `recorder` reads all of Redis's channel, so it misses no revision. The other
-    readers can be shown the newest revision only.
+    A `recorder` reads all of Redis's channel, so it misses no revision while the job is
+    watched; then it is told of at least every two seconds. The other readers can be
+    shown the newest revision only.
     """
 
     name: str
     recorder: bool = False
     last: dict[str, Snapshot] = field(default_factory=dict)
     interrupted: set[str] = field(default_factory=set)
+    read_at: dict[str, float] = field(default_factory=dict)
 
     def reconnected(self) -> None:
         """Note that this reader may have missed something."""
@@ -83,6 +88,7 @@ class Ledger:
         if before := reader.last.get(snapshot.job):
             self._check_order(reader, before, snapshot)
         reader.last[snapshot.job] = snapshot
+        reader.read_at[snapshot.job] = monotonic()
         reader.interrupted.discard(snapshot.job)
         return snapshot
 
@@ -98,7 +104,8 @@ class Ledger:
         step = now.revision - before.revision
         if step < 0 or (step == 0 and not interrupted):
             self.breach("revision", f"{_which(reader, now)} came after {before}")
-        if step > 1 and reader.recorder and not interrupted:
+        is_watched = monotonic() - reader.read_at[now.job] < SILENCE_S
+        if step > 1 and reader.recorder and is_watched and not interrupted:
             self.breach("revision", f"{_which(reader, now)} skips {step - 1}")
         if (now.progress or 0) < (before.progress or 0):
             self.breach("revision", f"{_which(reader, now)} went down from {before}")

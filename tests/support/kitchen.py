@@ -16,7 +16,7 @@ import pytest
 from dramatiq import Broker, Message, Middleware, Worker
 from dramatiq.brokers.stub import StubBroker
 
-from actors import Action, Settings, submit
+from actors import Action, Settings, attend, submit
 from actors.backends import (
     AbsentError,
     Adoptable,
@@ -32,6 +32,7 @@ from actors.job import Job
 from actors.messages import (
     poll,
     request as request_actor,
+    send_start,
     start as start_actor,
 )
 from actors.recipes.params import ParamsError
@@ -195,6 +196,13 @@ class Kitchen:
         can = self.oven.can
         new = Job(job=job, backend="oven", can=can, created_at=now, changed_at=now)
         await self.store.create(new, owner="ann", max_active=0, lane_size=200)
+        return job
+
+    async def watched(self, job: str = "watched") -> str:
+        """Start a job that is watched for some seconds, so that all of it is told."""
+        await self.add(job)
+        await attend(self.store, [job])
+        await send_start(job)
         return job
 
     async def job(self, job: str) -> Job:

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import asynccontextmanager
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 import actors
 from actors import Snapshot, Store, announced
 
+from .follower import Follower
 from .subscriber import Listener, Subscriber
 
-PING_S = 2.0  # a silent Redis is asked if it is there
-SILENCE_S = 5.0  # and taken for lost if it does not answer
 RETRY_S = 0.5
 ATTEND_S = 2.0
 HEARTBEAT_S = 20.0
 ROUNDS = 20  # of the clock in one heartbeat
 READ_AT_ONCE = 500
+ATTEND_AT_ONCE = 250  # a script holds up all others
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +46,14 @@ class Hub:
         self._open: set[Subscriber] = set()
         self._closed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.connected = False
+        self._follower = Follower(store, self._pass_on, self._show_all)
         self.draining = False  # nobody is let in
         self.ending = False  # and everybody is told to leave
 
     async def __aenter__(self) -> Hub:
         self._tasks = [
             asyncio.create_task(_forever(turn))
-            for turn in (self._listen, self._keep_attention, self._keep_time)
+            for turn in (self._follower.follow, self._keep_attention, self._keep_time)
         ]
         return self
 
@@ -71,6 +76,11 @@ class Hub:
                 self.leave(subscriber, job_id)
             self._open.discard(subscriber)
             self._closed.set()
+
+    @property
+    def connected(self) -> bool:
+        """True while news are heard."""
+        return self._follower.connected
 
     @property
     def open_streams(self) -> int:
@@ -114,6 +124,7 @@ class Hub:
             subscriber.follow(job_id)
             self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
+            await self._attend(unwatched, owner)
             present = await self._read(jobs, owner)
         except BaseException:
             for job_id in jobs:
@@ -126,7 +137,6 @@ class Hub:
             else:
                 subscriber.show(job_id, snapshot, known)
         subscriber.deliver()
-        await self._attend([job_id for job_id in unwatched if job_id in present])
         return present
 
     def leave(self, subscriber: Subscriber, job_id: str) -> None:
@@ -154,45 +164,12 @@ class Hub:
     async def _read(
         self, jobs: Iterable[str], owner: str | None = None
     ) -> dict[str, Snapshot]:
-        ids = list(jobs)
         present: dict[str, Snapshot] = {}
-        for first in range(0, len(ids), READ_AT_ONCE):
-            some = ids[first : first + READ_AT_ONCE]
+        for some in _pieces(jobs, READ_AT_ONCE):
             for snapshot in await self._store.snapshots(some, owner):
                 if snapshot:
                     present[snapshot.job] = snapshot
         return present
-
-    async def _listen(self) -> None:
-        """Pass on announcements, for as long as one connection to Redis lasts."""
-        try:
-            async with self._store.listen() as pubsub:
-                await self._hear(pubsub)
-        except (RedisError, OSError) as error:
-            if self.connected:
-                logger.warning("The feed has lost Redis: %s.", error)
-        finally:
-            self.connected = False
-        await asyncio.sleep(RETRY_S * random.uniform(0.2, 1))
-
-    async def _hear(self, pubsub: PubSub) -> None:
-        """Pass on announcements, until Redis has been silent for too long."""
-        loop = asyncio.get_running_loop()
-        heard_at = loop.time()
-        while loop.time() - heard_at < SILENCE_S:
-            message = await pubsub.get_message(timeout=PING_S)
-            if message is None:
-                await pubsub.ping()
-                continue
-            if message["type"] == "message":
-                self._pass_on(message["data"])
-            elif message["type"] == "subscribe":
-                # Also after redis-py has quietly connected again: there was a gap.
-                await self._show_all()
-                self.connected = True
-            if self.connected or message["type"] != "pong":
-                heard_at = loop.time()  # a pong does not mean that it still publishes
-        raise TimeoutError("Redis is silent")
 
     def _pass_on(self, payload: bytes) -> None:
         told: set[Subscriber] = set()
@@ -205,17 +182,30 @@ class Hub:
             subscriber.deliver()
 
     async def _keep_attention(self) -> None:
-        """Tell the workers which jobs are still watched, before they forget it."""
-        await asyncio.sleep(ATTEND_S)
-        await self._attend(list(self._subscribers))
+        """Tell the workers which jobs are still watched, before they forget it.
 
-    async def _attend(self, jobs: list[str]) -> None:
+        A job that is no more is announced by nobody: this is how its streams learn it.
+        """
+        pieces = list(_pieces(self._subscribers, ATTEND_AT_ONCE)) or [[]]
+        for jobs in pieces:
+            await asyncio.sleep(ATTEND_S / len(pieces))
+            for job_id in await self._attend(jobs):
+                self._lose(job_id)
+
+    async def _attend(self, jobs: list[str], owner: str | None = None) -> list[str]:
+        """Returns the jobs that are no more, or are not the owner's."""
         if not jobs:
-            return
+            return []
         try:
-            await actors.attend(self._store, jobs)
+            return await actors.attend(self._store, jobs, owner=owner)
         except RedisError as error:
             logger.info("The workers could not be told of watched jobs: %s.", error)
+            return []
+
+    def _lose(self, job_id: str) -> None:
+        for subscriber in self._subscribers.get(job_id, ()):
+            subscriber.lose(job_id)
+            subscriber.deliver()
 
     async def _keep_time(self) -> None:
         """One clock for all streams: a timer for each would be set with each update."""
@@ -224,10 +214,16 @@ class Hub:
             subscriber.pass_time(ROUNDS)
 
 
+def _pieces(jobs: Iterable[str], size: int) -> Iterator[list[str]]:
+    ids = list(jobs)
+    for first in range(0, len(ids), size):
+        yield ids[first : first + size]
+
+
 async def _forever(turn: Callable[[], Awaitable[None]]) -> None:
     """Do it again and again, whatever fails in one turn: all streams depend on it.
 
-    If `_listen` failed, its next turn shows the present to all.
+    If the follower failed, its next turn shows the present to all.
     """
     while True:
         try:

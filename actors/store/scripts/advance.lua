@@ -1,4 +1,5 @@
--- Writes jobs back and announces the news, in one step.
+-- Writes jobs back and announces the news of those that are watched or have ended, in one
+-- step.
 -- ARGV: interval, seconds to keep an ended job, and as MessagePack a list of changes:
 -- {job, lease number ('' if the lease does not matter), revision it was read at, revision
 -- now, finished, started, snapshot, backend state ('' to leave it), when it is due next
@@ -73,7 +74,8 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
         fields[#fields + 1] = field
       end
     end
-    if revision ~= read_at then
+    local is_watched = tonumber(job[6]) > now
+    if revision ~= read_at and (is_watched or finished == '1') then
       fields[#fields + 1] = 'told_at'
       fields[#fields + 1] = now_text
       lines[#lines + 1] = id .. ' ' .. revision .. ' ' .. finished .. ' ' .. snapshot
@@ -83,8 +85,7 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
       retire(id, job[4], job[5])
       leave(id, backend_of(job[4]))
     elseif due_watched ~= '' then
-      local watched = tonumber(job[6]) > now
-      schedule(id, job[4], watched and due_watched or due_idle)
+      schedule(id, job[4], is_watched and due_watched or due_idle)
     end
     outcomes[#outcomes + 1] = 1
   end
