@@ -24,10 +24,10 @@ from .process import calm_garbage_collector
 from .recipes.params import ParamsError
 from .report import Step
 from .requests import Action
-from .settings import SettingError, Settings
+from .settings import SettingError, Settings, owner_of_token
 from .status import Failure, Status
 from .store import KeyReusedError, Store, TooManyJobsError
-from .store.redis import require as require_redis
+from .store.redis import limited, require as require_redis
 from .store.values import Snapshot, announced
 from .worker.loop import UvLoop, WorkerProcess
 from .worker.survival import Signals, ThreadWatch
@@ -65,8 +65,10 @@ __all__ = [
     "attend",
     "calm_garbage_collector",
     "connect_broker",
+    "limited",
     "now_ms",
     "opened",
+    "owner_of_token",
     "parse_json",
     "rely_on",
     "replace",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,7 +37,8 @@ async def submit(
     Raises ParamsError, KeyReusedError if the key came with another start, and
     TooManyJobsError if the owner has `max_active` active jobs (0: any number).
     """
-    job = _bare_job(backend, backend.check(params))
+    checked = backend.check(params)
+    job = _bare_job(store.new_id(owner, backend, key), backend, checked)
     job_id = await store.create(
         job,
         owner=owner,
@@ -62,7 +63,7 @@ async def adopt(
     if backend.adopt_title is None:
         raise NotPossibleError(f"Jobs of {backend.name} cannot be adopted.")
     ref = backend.check_ref(ref)
-    job = _bare_job(backend, {}).adopted_at(now_ms())
+    job = _bare_job(store.new_id(owner, backend), backend, {}).adopted_at(now_ms())
     await store.create(
         job, owner=owner, max_active=max_active, lane_size=backend.lane_size, ref=ref
     )
@@ -101,15 +102,16 @@ async def attend(
 
     Returns those that are no more, or that are not `owner`'s, if an owner is named.
     """
-    beats, gone = await store.attend(jobs, owner)
-    await send_beats(beats)
-    return gone
+    groups = store.grouped(jobs, str)
+    attended = await asyncio.gather(*(store.attend(each, owner) for each in groups))
+    await send_beats(beat for each in attended for beat in each.beats)
+    return [job_id for each in attended for job_id in each.gone]
 
 
-def _bare_job(backend: Backend, params: dict[str, Any]) -> Job:
+def _bare_job(job_id: str, backend: Backend, params: dict[str, Any]) -> Job:
     now = timestamp(now_ms())
     return Job(
-        job=secrets.token_urlsafe(16),
+        job=job_id,
         backend=backend.name,
         can=backend.can,
         params=params,

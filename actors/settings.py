@@ -9,6 +9,7 @@ from redis.connection import parse_url
 from yarl import URL
 
 DEFAULT_PREFIX = "progrock"
+MAX_PARTITIONS = 1024
 SHIPPED_RECIPES = Path(__file__).parent / "recipes" / "shipped"
 
 
@@ -37,14 +38,15 @@ class Settings:
     limits: bool
     drain_s: int
     key_prefix: str
+    partitions: int
+    wide_owners: frozenset[str]
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
         """Read `environ`; raises SettingError for the first that makes no sense."""
         poll_interval_ms = _integer(environ, "PROGROCK_POLL_INTERVAL_MS", 200, 50)
-        development = _choice(
-            environ, "PROGROCK_ENV", ("production", "development")
-        ).startswith("dev")
+        environments = ("production", "development")
+        development = _choice(environ, "PROGROCK_ENV", environments) == "development"
         redis_url = _redis_url(environ, "REDIS_URL", development)
         return cls(
             development=development,
@@ -69,6 +71,8 @@ class Settings:
             limits=_choice(environ, "PROGROCK_LIMITS", ("on", "off")) == "on",
             drain_s=_integer(environ, "PROGROCK_DRAIN_S", 10, 1, 3600),
             key_prefix=_prefix(environ, "PROGROCK_KEY_PREFIX"),
+            partitions=_integer(environ, "PROGROCK_PARTITIONS", 1, 1, MAX_PARTITIONS),
+            wide_owners=_wide_owners(environ, "PROGROCK_WIDE_OWNERS"),
         )
 
 
@@ -87,6 +91,22 @@ def _integer(
     if not low <= number <= high:
         raise SettingError(f"{name} must be from {low} to {high}, not {number}.")
     return number
+
+
+def _wide_owners(environ: Mapping[str, str], name: str) -> frozenset[str]:
+    """The owners to whom the tokens of these names belong."""
+    known = set(_tokens(environ, "PROGROCK_API_TOKENS").values())
+    names = {each.strip() for each in environ.get(name, "").split(",")} - {""}
+    if unknown := names - known:
+        raise SettingError(
+            f"{name} names {min(unknown)!r}, but PROGROCK_API_TOKENS has no such name."
+        )
+    return frozenset(map(owner_of_token, names))
+
+
+def owner_of_token(name: str) -> str:
+    """How the owner is called to whom the API token of this name belongs."""
+    return f"token-{name}"
 
 
 def _choice(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

@@ -144,6 +144,7 @@ async def test_nothing_to_renew_is_fine(store: Store) -> None:
 async def test_what_is_stored_is_what_is_told(store: Store) -> None:
     one, two = await retaken(store, "one", "two")
     changes = [back(one, progress(one.job, 10)), back(two, progress(two.job, 20))]
+    await store.attend(["one", "two"])
 
     async with hearing(store) as heard:
         outcomes, _ = await store.advance(changes)
@@ -170,6 +171,7 @@ async def test_a_change_that_is_no_news_is_stored_but_not_told(store: Store) -> 
 async def test_a_text_with_odd_characters_is_told_whole(store: Store) -> None:
     [taken] = await retaken(store, "job")
     odd = replace(taken.job, message="line\none 1 2 \u2028 é 🍞 \x00").revised()
+    await store.attend(["job"])
 
     async with hearing(store) as heard:
         await write(store, taken, odd)
@@ -265,6 +267,7 @@ async def test_nothing_to_write_is_fine(store: Store) -> None:
 async def test_a_whole_lane_is_written_at_once(store: Store) -> None:
     jobs = [f"job-{n}" for n in range(LANE_SIZE)]
     everything = await retaken(store, *jobs)
+    await store.attend(jobs)
 
     async with hearing(store) as heard:
         outcomes, beats = await store.advance(

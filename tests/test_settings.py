@@ -50,6 +50,8 @@ def test_only_redis_must_be_told() -> None:
         limits=True,
         drain_s=10,
         key_prefix="progrock",
+        partitions=1,
+        wide_owners=frozenset(),
     )
 
 

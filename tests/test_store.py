@@ -408,7 +408,7 @@ async def test_a_new_job_that_nobody_starts_is_found_by_the_watchdog(
 
 async def ids(store: Store, **query: Any) -> tuple[list[str], str | None]:
     given = {"status": None, "limit": 2, "cursor": None} | query
-    page = await store.page("ann", **given)
+    page = await store.owned.page("ann", **given)
     return [snapshot.job for snapshot in page.snapshots], page.cursor
 
 

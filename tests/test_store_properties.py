@@ -52,6 +52,7 @@ async def work_together(redis_url: str, steps: list[tuple[str, int]]) -> None:
     client = redis.Redis.from_url(redis_url)
     client.delete(*client.keys("progrock:*"), "nothing")
     await running(store, "job")
+    await store.attend(["job"])
     hands: list[Lease | None] = [None, None]
     written = []
 

@@ -57,7 +57,7 @@ async def _begun(order: Order) -> Job:
 @routes.get("/jobs")
 async def list_jobs() -> Response:
     try:
-        page = await current_jobs().store.page(
+        page = await current_jobs().store.owned.page(
             current_visitor().owner,
             status=_status(request.args.get("status")),
             limit=_limit(request.args.get("limit")),

@@ -109,7 +109,7 @@ async def _index(
     status: int = 200,
     listing: Mapping[str, Any] | None = None,
 ) -> Response:
-    page = await current_jobs().store.page(
+    page = await current_jobs().store.owned.page(
         current_visitor().owner, status=None, limit=JOBS_SHOWN, cursor=None
     )
     html = await render_template(

@@ -48,8 +48,9 @@ class Keys:
     circuit: str
 
     @classmethod
-    def below(cls, prefix: str) -> Keys:
-        root = f"{prefix}:{LAYOUT}"
+    def of(cls, prefix: str, tag: str) -> Keys:
+        """The keys of one partition; those of a tag are in one slot of a Cluster."""
+        root = f"{prefix}:{LAYOUT}:{{{tag}}}" if tag else f"{prefix}:{LAYOUT}"
         return cls(
             job=f"{root}:job:",
             due=f"{root}:due:",
@@ -69,6 +70,16 @@ class Keys:
     def all(self) -> tuple[str, ...]:
         """As the scripts are given them."""
         return astuple(self)
+
+
+def number_key(prefix: str) -> str:
+    """Where the largest number of partitions is that there have been."""
+    return f"{prefix}:{LAYOUT}:partitions"
+
+
+def places_key(prefix: str, owner: str) -> str:
+    """Where the tags of the partitions are in which an owner has jobs, a set."""
+    return f"{prefix}:{LAYOUT}:places:{owner}"
 
 
 def login_key(prefix: str, backend: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+import asyncio
+from typing import NamedTuple
 
-Run = Callable[..., Awaitable[Any]]
+from .partitions import Partitions
 
 FIRST_PAUSE_MS = 200
 LONGEST_PAUSE_MS = 1000
@@ -22,8 +22,8 @@ class Grant(NamedTuple):
 class Limits:
     """The part of the store that keeps a backend from being asked too much."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, partitions: Partitions) -> None:
+        self._partitions = partitions
 
     async def admit(
         self, job: str, backend: str, *, created_ms: int, most_active: int
@@ -32,7 +32,8 @@ class Limits:
 
         0 if it has a place, 1 if it is the next, -1 if it is over.
         """
-        place: int = await self._run("admit", job, backend, created_ms, most_active)
+        partition = self._partitions.of(job)
+        place: int = await partition.run("admit", job, backend, created_ms, most_active)
         return place
 
     async def take(
@@ -45,7 +46,7 @@ class Limits:
         is_urgent: bool,
     ) -> Grant:
         """Take up to `wanted` calls; `owed` were made beyond what was taken before."""
-        answer = await self._run(
+        answer = await self._partitions.home(backend).run(
             "take", backend, calls_per_minute, wanted, owed, int(is_urgent)
         )
         return Grant(*answer)
@@ -53,13 +54,21 @@ class Limits:
     async def trip(self, backend: str, *, factor: float, at_least_ms: int) -> int:
         """Have a backend left alone; returns for how long, in milliseconds."""
         pauses = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS, factor, at_least_ms)
-        pause_ms: int = await self._run("trip", backend, *pauses)
-        return pause_ms
+        pauses_ms = await self._everywhere("trip", backend, *pauses)
+        return max(pauses_ms)
 
     async def probe(self, backend: str) -> bool:
         """True if it is this caller who may try a backend that is left alone."""
-        return bool(await self._run("probe", backend, PROBE_MS))
+        home = self._partitions.home(backend)
+        return bool(await home.run("probe", backend, PROBE_MS))
 
     async def mend(self, backend: str) -> None:
         """It answers: everybody may call it again."""
-        await self._run("mend", backend)
+        await self._everywhere("mend", backend)
+
+    async def _everywhere(self, script: str, *arguments: object) -> list[int]:
+        """Each partition knows by itself which backends are left alone."""
+        answers: list[int] = await asyncio.gather(
+            *(each.run(script, *arguments) for each in self._partitions.all)
+        )
+        return answers

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
-import msgspec
-from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from actors.clock import now_ms
+from actors.backends import Backend
 from actors.job import Job
 from actors.settings import DEFAULT_PREFIX, Settings
-from actors.status import Status
 
-from .keys import Keys
 from .limits import Limits
+from .owned import Owned
+from .partitions import Partitions
 from .redis import connect, executed, limited
 from .scripts import registered
 from .values import (
@@ -26,30 +25,24 @@ from .values import (
     Beat,
     Change,
     Due,
-    KeyReusedError,
     Lease,
-    Page,
     Snapshot,
     StartKey,
     TooManyJobsError,
     decode_backend_state,
-    decode_beats,
     decode_job,
-    decode_leases,
-    decode_status,
 )
 
-LEASE_MS = 1000
-ATTENTION_MS = 6000
-WORKER_MS = 5000
-LOOK_AHEAD = 100  # jobs are read at once if few of them may be wanted
+_FIELDS = ("revision", "finished", "snapshot", "owner")
 
-_encode = msgspec.json.Encoder().encode
-_pack = msgspec.msgpack.Encoder().encode
+T = TypeVar("T")
 
 
 class Store:
-    """Jobs, work lists, beats and the feed, over one Redis client."""
+    """Jobs, work lists, beats and the feed, in one or more partitions.
+
+    What is asked of several jobs at once is asked of one partition: see `grouped`.
+    """
 
     def __init__(
         self,
@@ -58,14 +51,18 @@ class Store:
         job_ttl_s: int,
         poll_interval_ms: int,
         key_prefix: str = DEFAULT_PREFIX,
+        partitions: int = 1,
+        wide_owners: frozenset[str] = frozenset(),
     ) -> None:
         self._redis = redis
-        self._keys = Keys.below(key_prefix)
-        self._names = self._keys.all()
-        self._job_ttl_s = job_ttl_s
-        self._poll_interval_ms = poll_interval_ms
-        self._scripts = registered(redis)
-        self.limits = Limits(self._run)
+        self._partitions = Partitions(
+            *(redis, registered(redis), key_prefix, partitions, wide_owners),
+            is_cluster=False,
+            job_ttl_s=job_ttl_s,
+            poll_interval_ms=poll_interval_ms,
+        )
+        self.owned = Owned(redis, self._partitions, key_prefix, self.snapshots)
+        self.limits = Limits(self._partitions)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:
@@ -75,6 +72,15 @@ class Store:
             job_ttl_s=settings.job_ttl_s,
             poll_interval_ms=settings.poll_interval_ms,
             key_prefix=settings.key_prefix,
+            partitions=settings.partitions,
+            wide_owners=settings.wide_owners,
+        )
+
+    def new_id(self, owner: str, backend: Backend, key: str | None = None) -> str:
+        """Make up the id of a job; with the same `key` it has the same partition."""
+        is_limited = backend.most_active is not None
+        return self._partitions.new_id(
+            owner, backend.name, key or "", is_limited=is_limited
         )
 
     async def create(
@@ -92,85 +98,77 @@ class Store:
         It is an earlier job's id if the owner used `start_key` before. Raises
         TooManyJobsError and KeyReusedError.
         """
-        outcome, *ids = await self._run(
-            "create",
-            *(job.job, owner, job.backend),
-            *(_encode(job), _encode(BackendState(ref=ref, heard_ms=now_ms()))),
-            *(lane_size, LEASE_MS, max_active),
-            *(start_key or ("", "")),
+        place = self._partitions.of(job.job)
+        await self.owned.note(owner, place)
+        if max_active:
+            max_active -= await self.owned.active_elsewhere(owner, place)
+            if max_active <= 0:
+                raise TooManyJobsError
+        return await place.create(
+            job,
+            owner=owner,
+            max_active=max_active,
+            lane_size=lane_size,
+            start_key=start_key,
+            ref=ref,
         )
-        if outcome == b"full":
-            raise TooManyJobsError
-        if outcome == b"reused":
-            raise KeyReusedError
-        id_: bytes = ids[0]
-        return id_.decode()
 
     async def beat(
         self, lane: str, number: int, *, interval_ms: int, idle_interval_ms: int
     ) -> Due | None:
         """Take all that is due on this beat; None if it is stale or all is done."""
-        answer = await self._run(
-            "beat", lane, number, interval_ms, idle_interval_ms, LEASE_MS
+        return await self._partitions.of(lane).beat(
+            lane, number, interval_ms=interval_ms, idle_interval_ms=idle_interval_ms
         )
-        if answer[0] != b"next":
-            return None
-        _, next_number, delay_ms, redis_now_ms, jobs, circuit = answer
-        next_beat = Beat(lane, next_number, delay_ms)
-        return Due(next_beat, decode_leases(lane, jobs, circuit), redis_now_ms)
 
     async def lease(
         self, job_id: str, purpose: Literal["start", "request"]
     ) -> Lease | None:
         """Take one job out of turn; None if it is over, or must stay where it is."""
-        answer = await self._run("lease", job_id, purpose, LEASE_MS)
-        if not answer:
-            return None
-        number, snapshot, state, lane, now, circuit = answer
-        id_ = job_id.encode()
-        return Lease.decoded(lane.decode(), circuit, id_, number, snapshot, state, now)
+        return await self._partitions.of(job_id).lease(job_id, purpose)
 
     async def note_sent(self, lease: Lease) -> bool:
         """Note that a start is about to be sent; False if the lease is lost."""
-        state = replace(lease.backend_state, sent_ms=now_ms())
-        noted = await self._run("note", lease.job_id, lease.number, _encode(state))
-        if noted:
-            lease.backend_state = state
-        return bool(noted)
+        return await self._partitions.of(lease.job_id).note_sent(lease)
+
+    def grouped(self, things: Iterable[T], job_of: Callable[[T], str]) -> list[list[T]]:
+        """What belongs to jobs, that of one partition together."""
+        return list(self._partitions.grouped(things, job_of).values())
 
     async def renew(self, leases: Iterable[Lease]) -> None:
         """Lengthen the leases of jobs that are still in hand."""
-        pairs = [part for lease in leases for part in (lease.job_id, lease.number)]
-        if pairs:
-            await self._run("renew", LEASE_MS, *pairs)
+        groups = self._partitions.grouped(leases, lambda lease: lease.job_id)
+        await asyncio.gather(*(place.renew(some) for place, some in groups.items()))
 
     async def advance(self, changes: Sequence[Change]) -> tuple[list[int], list[Beat]]:
-        """Write jobs back and announce the news.
+        """Write jobs of one partition back and announce the news.
 
         Returns for each change 1 if it was written, 0 if the job had moved on, -1 if
         the job has ended, is gone, or has another lease; and the beats to send.
         """
-        outcomes, beats = await self._run(
-            "advance",
-            self._poll_interval_ms,
-            self._job_ttl_s,
-            _pack([change.packed for change in changes]),
-        )
-        return outcomes, decode_beats(beats)
+        if not changes:
+            return [], []
+        return await self._partitions.of(changes[0].job.job).advance(changes)
 
-    async def attend(self, jobs: Iterable[str], owner: str | None = None) -> Attended:
-        """Note that these jobs are watched for a while; only such jobs are told of."""
-        hold = (self._poll_interval_ms, ATTENTION_MS)
-        beats, gone = await self._run("attend", *hold, owner or "", *jobs)
-        return Attended(decode_beats(beats), [id_.decode() for id_ in gone])
+    async def attend(self, jobs: Sequence[str], owner: str | None = None) -> Attended:
+        """Note that jobs of one partition are watched for a while.
+
+        Only such jobs are announced.
+        """
+        return await self._partitions.of(jobs[0]).attend(jobs, owner)
 
     async def ensure(self) -> list[Beat]:
         """Restart every chain that was lost; beats to send. Only workers do that."""
-        return decode_beats(await self._run("ensure", WORKER_MS))
+        found = await asyncio.gather(*(each.ensure() for each in self._partitions.all))
+        return [beat for beats in found for beat in beats]
+
+    async def learn_partitions(self) -> None:
+        """Learn of partitions that other processes have begun to use."""
+        await self._partitions.learn_number()
 
     async def has_worker(self) -> bool:
         """True if a worker was here in the last seconds."""
-        return bool(await self._redis.exists(self._keys.worker))
+        return bool(await self._redis.exists(self._partitions.all[0].keys.worker))
 
     async def load(self, job_id: str, owner: str | None = None) -> Job | None:
         """Read a job; None if it is gone, or not `owner`'s, if an owner is named."""
@@ -179,7 +177,7 @@ class Store:
 
     async def backend_state(self, job_id: str) -> BackendState:
         """Read the backend's side of a job, as far as we know it."""
-        state = await self._redis.hget(self._keys.job + job_id, "backend_state")
+        state = await self._redis.hget(self._key(job_id), "backend_state")
         return decode_backend_state(state) if state else BackendState()
 
     async def snapshots(
@@ -191,8 +189,7 @@ class Store:
         """
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in ids:
-                fields = ("revision", "finished", "snapshot", "owner")
-                pipe.hmget(self._keys.job + job_id, *fields)
+                pipe.hmget(self._key(job_id), *_FIELDS)
             answers = await executed(pipe)
         return [
             Snapshot(job_id, int(revision), finished == b"1", snapshot)
@@ -203,48 +200,33 @@ class Store:
             )
         ]
 
-    async def page(
-        self, owner: str, *, status: Status | None, limit: int, cursor: str | None
-    ) -> Page:
-        """Read an owner's jobs, newest first, after the job that `cursor` names.
+    @property
+    def first_channel(self) -> str:
+        """A channel of the feed that there always is."""
+        return self._partitions.own[0].keys.feed
 
-        Raises KeyError for a cursor that names none.
-        """
-        owned = self._keys.owned + owner
-        ahead = max(limit, LOOK_AHEAD) if status else limit
-        start = await self._place_after(owned, cursor) if cursor else 0
-        found: list[Snapshot] = []
-        while True:
-            ids: Any = await self._redis.zrange(owned, start, start + ahead, desc=True)
-            for snapshot in await self.snapshots([id.decode() for id in ids]):
-                if snapshot and _has(snapshot, status):
-                    found.append(snapshot)
-                if len(found) > limit:
-                    return Page(found[:limit], found[limit - 1].job)
-            if len(ids) <= ahead:
-                return Page(found, None)
-            start += len(ids)
+    @property
+    def channels(self) -> list[str]:
+        """All channels of the feed on which there may be news."""
+        return [each.keys.feed for each in self._partitions.all]
+
+    def channel_of(self, job_id: str) -> str:
+        """The channel of the feed that announces a job."""
+        return self._partitions.of(job_id).keys.feed
 
     @asynccontextmanager
-    async def listen(self) -> AsyncIterator[PubSub]:
-        """Subscribe to the feed; Redis's confirmation is the first message."""
+    async def listen(self, channels: Iterable[str] = ()) -> AsyncIterator[PubSub]:
+        """Subscribe to channels of the feed; each is confirmed by a message.
+
+        Without any, to the first.
+        """
         async with self._redis.pubsub() as pubsub:
             async with limited():
-                await pubsub.subscribe(self._keys.feed)
+                await pubsub.subscribe(*(channels or [self.first_channel]))
             yield pubsub
 
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def _place_after(self, owned: str, cursor: str) -> int:
-        rank: Any = await self._redis.zrevrank(owned, cursor)
-        if rank is None:
-            raise KeyError(cursor)
-        return int(rank) + 1
-
-    async def _run(self, name: str, *arguments: Any) -> Any:
-        return await self._scripts[name](keys=self._names, args=arguments)
-
-
-def _has(snapshot: Snapshot, status: Status | None) -> bool:
-    return status is None or decode_status(snapshot.data) == status
+    def _key(self, job_id: str) -> str:
+        return self._partitions.of(job_id).keys.job + job_id

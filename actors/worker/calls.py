@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from actors.backends import Backend
 from actors.clock import now_ms
 from actors.store import LEASE_MS, Store
+from actors.store.tags import backend_of
 from actors.store.values import Beat, Due, Lease
 
 from .circuit import Circuits
@@ -65,7 +66,7 @@ class Calls:
 
     async def due(self, lane: str, beat: int) -> Due | None:
         """Take all that is due on this beat; None if it is stale or all is done."""
-        backend = self._backends.get(lane.rpartition(":")[0])
+        backend = self._backends.get(backend_of(lane))
         idle_ms = backend.idle_interval_ms if backend else self._idle_interval_ms
         return await self.store.beat(
             lane,

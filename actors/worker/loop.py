@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import sys
@@ -32,6 +33,7 @@ from actors.store.redis import require
 from .calls import Calls
 
 WATCH_S = 0.4
+LEARN_EVERY = 25  # turns
 
 rely_on(EventLoopThread, "loop", "start", "run_coroutine")
 
@@ -121,9 +123,11 @@ class WorkerProcess(Middleware):
 
 async def watch_forever(store: Store) -> None:
     """Restart chains whose message was lost."""
-    while True:
+    for turn in itertools.count():
         await asyncio.sleep(WATCH_S)
         try:
+            if turn % LEARN_EVERY == 0:
+                await store.learn_partitions()
             await send_beats(await store.ensure())
         except RedisError as error:
             logger.warning("The watchdog cannot reach Redis: %s.", error)

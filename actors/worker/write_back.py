@@ -92,11 +92,8 @@ class WriteBack:
             await self._added.wait()
             self._added.clear()
             entries, self._entries = self._entries, []
-            try:
-                await self._write(entries)
-            except Exception:
-                # Their leases end, then they are polled again.
-                logger.exception("%d jobs were not written back.", len(entries))
+            groups = self._store.grouped(entries, lambda entry: entry.lease.job_id)
+            await asyncio.gather(*map(self._try_to_write, groups))
             if not self._entries:
                 self._empty.set()
             await asyncio.sleep(GATHER_S)
@@ -108,6 +105,13 @@ class WriteBack:
                 await self._empty.wait()
         except TimeoutError:
             logger.warning("%d jobs were not written back.", len(self._entries))
+
+    async def _try_to_write(self, entries: list[_Entry]) -> None:
+        try:
+            await self._write(entries)
+        except Exception:
+            # Their leases end, then they are polled again.
+            logger.exception("%d jobs were not written back.", len(entries))
 
     async def _write(self, entries: list[_Entry]) -> None:
         entries, changes = self._encoded(entries)

@@ -229,12 +229,13 @@ class Kitchen:
         return [told for told in self.told if told.job == job]
 
     async def listen(self) -> None:
-        async with self.store.listen() as pubsub:
+        async with self.store.listen(self.store.channels) as pubsub:
             await pubsub.get_message(timeout=5)
             self.is_listening.set()
             while True:
                 message = await pubsub.get_message(timeout=5)
-                for snapshot in announced(message["data"]) if message else ():
+                is_news = message and message["type"] == "message"
+                for snapshot in announced(message["data"]) if is_news else ():
                     self.told.append(msgspec.json.decode(snapshot.data, type=Job))
 
     def assert_well_told(self) -> None:
@@ -276,9 +277,12 @@ async def working(
     redis_url: str,
     worker_timeout: int,
     grace_ms: int = 60_000,
+    **changes: Any,
 ) -> AsyncIterator[Kitchen]:
-    """A worker that works with `oven` and nothing else."""
-    ours = replace(Settings.read(os.environ), redis_url=redis_url, job_ttl_s=60)
+    """A worker that works with `oven` and nothing else; `changes` are of settings."""
+    ours = replace(
+        Settings.read(os.environ), redis_url=redis_url, job_ttl_s=60, **changes
+    )
     post = Post()
     process = WorkerProcess(ours, {oven.name: oven}, grace_ms)
     for middleware in (UvLoop(), process, post):

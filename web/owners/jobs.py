@@ -98,7 +98,7 @@ class Jobs:
 
     async def _watched(self, visitor: Visitor, name: str) -> set[str | None]:
         """How the backend calls those of its jobs that are the visitor's already."""
-        page = await self.store.page(
+        page = await self.store.owned.page(
             visitor.owner, status=None, limit=MAX_JOBS_PER_LIST, cursor=None
         )
         jobs = (msgspec.json.decode(each.data, type=Job) for each in page.snapshots)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itsdangerous import BadSignature, URLSafeSerializer
 from quart import Request, Response, Websocket
 
-from actors import SettingError, Settings
+from actors import SettingError, Settings, owner_of_token
 from web.http.problems import Problem
 
 COOKIE = "progrock"
@@ -54,7 +54,7 @@ class Visitors:
     def _bearer(self, given: str) -> Visitor:
         for token, name in self._tokens.items():
             if hmac.compare_digest(token.encode(), given.encode()):
-                return Visitor(f"token-{name}")
+                return Visitor(owner_of_token(name))
         raise Problem(401, "bad_token", "This token is not known here.")
 
     def _cookie(self, name: str, secure: bool) -> str:

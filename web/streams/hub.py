@@ -124,6 +124,8 @@ class Hub:
             subscriber.follow(job_id)
             self._subscribers.setdefault(job_id, set()).add(subscriber)
         try:
+            for channel in self._channels_of(jobs):
+                await self._follower.want(channel)
             await self._attend(unwatched, owner)
             present = await self._read(jobs, owner)
         except BaseException:
@@ -147,9 +149,10 @@ class Hub:
         if not subscribers:
             self._subscribers.pop(job_id, None)
 
-    async def _show_all(self) -> None:
-        """Show the present to every stream."""
-        jobs = list(self._subscribers)
+    async def _show_all(self, channel: str) -> None:
+        """Show the present of a channel's jobs to every stream."""
+        channel_of = self._store.channel_of
+        jobs = [job_id for job_id in self._subscribers if channel_of(job_id) == channel]
         present = await self._read(jobs)
         for job_id in jobs:
             snapshot = present.get(job_id)
@@ -191,6 +194,7 @@ class Hub:
             await asyncio.sleep(ATTEND_S / len(pieces))
             for job_id in await self._attend(jobs):
                 self._lose(job_id)
+        await self._follower.drop_all_but(self._channels_of(self._subscribers))
 
     async def _attend(self, jobs: list[str], owner: str | None = None) -> list[str]:
         """Returns the jobs that are no more, or are not the owner's."""
@@ -201,6 +205,9 @@ class Hub:
         except RedisError as error:
             logger.info("The workers could not be told of watched jobs: %s.", error)
             return []
+
+    def _channels_of(self, jobs: Iterable[str]) -> set[str]:
+        return {self._store.channel_of(job_id) for job_id in jobs}
 
     def _lose(self, job_id: str) -> None:
         for subscriber in self._subscribers.get(job_id, ()):

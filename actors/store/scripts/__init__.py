@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
+Scripts = Mapping[str, AsyncScript]
 
-def registered(redis: Redis) -> dict[str, AsyncScript]:
+
+def registered(redis: Redis) -> Scripts:
     """Return every script by name, ready to be called."""
     texts = {
         file.name.removesuffix(".lua"): file.read_text("utf-8")
