@@ -7,7 +7,7 @@ PREFECT = .venv-prefect
 AWS = .venv-aws
 TSC = npx --yes --package typescript@5.9 tsc
 
-.PHONY: run install test check lock bench faults kills prefect aws clean
+.PHONY: run install test test-engines check lock bench faults kills prefect aws clean
 
 run: install
 	@exec $(BIN)/python -m dev
@@ -43,6 +43,10 @@ faults: install
 
 kills: install
 	$(BIN)/python -m tests.faults.kills $(KILLS)
+
+# Failovers of Redis, behind Sentinels and in a Cluster.
+test-engines: install
+	ENGINES=all $(BIN)/python -m pytest tests/engines
 
 # Prefect needs many packages, of versions of its own.
 prefect: install $(PREFECT)/installed

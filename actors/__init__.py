@@ -27,6 +27,7 @@ from .requests import Action
 from .settings import SettingError, Settings, owner_of_token
 from .status import Failure, Status
 from .store import KeyReusedError, Store, TooManyJobsError
+from .store.feed import CutOffError, Feed
 from .store.redis import limited, require as require_redis
 from .store.values import Snapshot, announced
 from .worker.loop import UvLoop, WorkerProcess
@@ -40,7 +41,9 @@ __all__ = [
     "BackendError",
     "Backends",
     "BytesFile",
+    "CutOffError",
     "Failure",
+    "Feed",
     "Handle",
     "Job",
     "KeyReusedError",

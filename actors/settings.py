@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis.connection import parse_url
 from yarl import URL
+
+from actors.redis_address import RedisAddress
 
 DEFAULT_PREFIX = "progrock"
 MAX_PARTITIONS = 1024
@@ -125,12 +126,13 @@ def _redis_url(
     if not url:
         raise SettingError(f"{name} is missing: say where Redis is.")
     try:
-        parse_url(url)
-    except ValueError:
-        # The value may hold a password, so it is not repeated.
+        address = RedisAddress.parse(url)
+    except ValueError as error:
+        raise SettingError(f"{name} {error}.") from None
+    if name == "BROKER_URL" and address.kind == "cluster":
         raise SettingError(
-            f"{name} must be an address that begins with redis://, rediss:// or unix://."
-        ) from None
+            "BROKER_URL must name one Redis, or Sentinels: a Cluster has no queues."
+        )
     return url
 
 

@@ -49,10 +49,10 @@ class Server:
     def start(self) -> None:
         """Start the server; raises RuntimeError if it does not answer in time."""
         self._process = subprocess.Popen(
-            [_binary(), *_address(self.url), *self._options()],
+            [binary(), *_address(self.url), *self._options()],
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # signals to our group do not reach it
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         deadline = time.monotonic() + READY_S
         while not self._answers():
@@ -134,13 +134,14 @@ def free_port() -> int:
         return port
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have Linux kill the server when this process dies; see prctl(2)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _binary() -> str:
+def binary() -> str:
+    """Return the path of a server's program."""
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return path

@@ -313,8 +313,8 @@ async def test_what_nobody_can_read_on_the_feed_does_not_end_it(
 async def test_showing_all_may_take_longer_than_redis_may_be_silent(
     redis_url: str, clean_redis: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.streams.follower.SILENCE_S", 0.3)
-    monkeypatch.setattr("web.streams.follower.PING_S", 0.1)
+    monkeypatch.setattr("actors.store.feed.SILENCE_S", 0.3)
+    monkeypatch.setattr("actors.store.feed.PING_S", 0.1)
     late = LateStore(redis_url)
     late.takes_s = 0.5
     job = await jobs.add(late)

@@ -18,6 +18,7 @@ from actors.backends import BackendError, Report
 from actors.backends.http import HttpBackend
 from actors.recipes.load import RecipeError, load_recipe
 from actors.store import Store
+from actors.store.keys import login_key
 from actors.store.tokens import TokenShelf
 
 from .support.kitchen import working
@@ -173,7 +174,7 @@ async def test_a_token_is_renewed_before_its_end(
 
     assert isinstance(await report(shelved(**tables(oven))), Report)
 
-    [key] = clean_redis.keys("*:login:oven")
+    [key] = clean_redis.keys("*:login:{oven}")
     assert kept_s - 2 <= clean_redis.ttl(key) <= kept_s
 
 
@@ -235,14 +236,14 @@ async def test_many_processes_ask_for_one_token(
         reports = await asyncio.gather(*(report(each) for each in processes * 3))
         assert all(isinstance(each, Report) for each in reports)
         assert issuer.given == 2 * lap
-        clean_redis.delete(*clean_redis.keys("*:login:oven"))
+        clean_redis.delete(*clean_redis.keys("*:login:{oven}"))
         processes = [shelved(**tables(oven)) for _ in range(5)]
 
 
 async def test_a_process_that_dies_while_it_logs_in_holds_up_no_other_for_long(
     oven: Oven, issuer: Issuer, shelved: Backend, clean_redis: Any
 ) -> None:
-    clean_redis.set("progrock:login:oven:turn", 1, px=500)
+    clean_redis.set(f"{login_key('progrock', 'oven')}:turn", 1, px=500)
 
     assert isinstance(await report(shelved(**tables(oven))), Report)
 

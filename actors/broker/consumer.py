@@ -31,6 +31,7 @@ AWAY = (
     redis.exceptions.OutOfMemoryError,
 )
 FULL_S = 0.005
+LATE_S = 2  # Redis ends a blocked call up to 0.1 s late
 
 rely_on(
     _RedisConsumer,
@@ -123,7 +124,7 @@ class _Bell:
         if not self._has_asked:
             self._connection.send_command("BLPOP", self._key, self._timeout_s)
             self._has_asked = True
-            self._deadline = time.monotonic() + self._timeout_s + 5
+            self._deadline = time.monotonic() + self._timeout_s + LATE_S
         if self._connection.can_read(timeout=max(patience_s, 0)):
             self._has_asked = False
             self._connection.read_response()

@@ -8,12 +8,11 @@ from typing import Any
 import dramatiq.worker
 import redis
 from dramatiq.brokers.redis import RedisBroker
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.retry import Retry
 
 from actors.libraries import rely_on, replace
 from actors.settings import DEFAULT_PREFIX
 from actors.store.keys import broker_namespace
+from actors.store.redis import broker_pool
 
 from .consumer import PunctualConsumer, translated
 
@@ -52,15 +51,7 @@ class PunctualBroker(RedisBroker):
         """Use the Redis at `url` from now on; nothing is sent to it yet."""
         _restart_consumers_soon()
         self.namespace = broker_namespace(key_prefix)
-        self.client.connection_pool = redis.ConnectionPool.from_url(
-            url,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 4),
-            socket_timeout=10,
-            socket_connect_timeout=3,
-            health_check_interval=30,
-            max_connections=100,
-            protocol=2,
-        )
+        self.client.connection_pool = broker_pool(url)
 
     @property
     def consumer_class(self) -> type[PunctualConsumer]:

@@ -16,15 +16,16 @@ class Keys:
     """Names, in the order in which `scripts/prelude.lua` takes them.
 
     `job:<job>`: hash of snapshot, revision, finished, owner, backend, lane,
-    backend_state, started, lease_number, lease_until, watched_until, told_at, and
-    start_key if there was a key.
+    backend_state, started, lease_number, lease_until, watched_until, told_at,
+    start_key if there was a key, and asked_lease if there was a request: the number of
+    the lease at that time.
     `due:<lane>`: sorted set of jobs by the time of their next poll, or by the end of
     their lease. `beat:<lane>`: hash of number (the fencing token), at (when that beat
     is due), span (how long the key may live); it expires. `lanes`: set of lanes
     with work. `active:<owner>`: set of unfinished jobs. `owner:<owner>`: sorted set of
     jobs by the time of their creation. `start:<owner>:<digest>`: fingerprint and job of
-    a start that had an Idempotency-Key. `worker`: there while a worker lives. `feed`:
-    channel, lines of `<job> <revision> <finished> <snapshot>`.
+    a start that had an Idempotency-Key. `worker`: there while a worker lives, when that
+    was announced. `feed`: channel, lines of `<job> <revision> <finished> <snapshot>`.
 
     For a backend that takes only so much: `slots:<backend>`: set of the jobs that it
     has accepted, or is about to. `waiting:<backend>`: sorted set of the others by the
@@ -84,7 +85,7 @@ def places_key(prefix: str, owner: str) -> str:
 
 def login_key(prefix: str, backend: str) -> str:
     """Where the token of a service that wants a login is."""
-    return f"{prefix}:{LAYOUT}:login:{backend}"
+    return f"{prefix}:{LAYOUT}:login:{{{backend}}}"
 
 
 def broker_namespace(prefix: str) -> str:

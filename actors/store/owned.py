@@ -6,14 +6,12 @@ import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from redis.asyncio import Redis
-
 from actors.status import Status
 
 from .keys import places_key
 from .partition import Partition
 from .partitions import Partitions
-from .redis import executed
+from .redis import AnyRedis, Pipe, executed
 from .tags import UNTAGGED
 from .values import Page, Snapshot, decode_status
 
@@ -34,7 +32,7 @@ class Owned:
     """The indexes of the owners."""
 
     def __init__(
-        self, redis: Redis, partitions: Partitions, prefix: str, read: Read
+        self, redis: AnyRedis, partitions: Partitions, prefix: str, read: Read
     ) -> None:
         self._redis = redis
         self._partitions = partitions
@@ -47,20 +45,22 @@ class Owned:
         if len(self._partitions.tags) == 1:
             return
         key = places_key(self._prefix, owner)
-        async with self._redis.pipeline(transaction=False) as pipe:
+
+        def fill(pipe: Pipe) -> None:
             pipe.sadd(key, place.tag)
             pipe.expire(key, PLACES_S)
-            await executed(pipe)
+
+        await executed(self._redis, fill)
 
     async def active_elsewhere(self, owner: str, place: Partition) -> int:
         """Count the owner's unfinished jobs in all partitions but one."""
         others = [each for each in await self._places(owner) if each is not place]
-        if not others:
-            return 0
-        async with self._redis.pipeline(transaction=False) as pipe:
+
+        def fill(pipe: Pipe) -> None:
             for each in others:
                 pipe.scard(each.keys.active + owner)
-            return sum(await executed(pipe))
+
+        return sum(await executed(self._redis, fill)) if others else 0
 
     async def page(
         self, owner: str, *, status: Status | None, limit: int, cursor: str | None

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TypeVar
 
-from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from .keys import number_key
 from .partition import Partition
+from .redis import AnyRedis
 from .scripts import Scripts
 from .tags import UNTAGGED, tag_of, tagged, tags
 
@@ -22,13 +22,13 @@ class Partitions:
     """A number of partitions on one Redis, or on one Redis Cluster.
 
     A job is in its owner's. The jobs of a backend that takes only so many are in the
-    backend's own, and those of a wide owner are spread over all. What an earlier,
-    larger number has left behind is served as long as it is known in Redis.
+    backend's own, and those of a wide owner are spread over all. Those that an earlier,
+    larger number has left behind are served as long as that is known in Redis.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        redis: AnyRedis,
         scripts: Scripts,
         prefix: str,
         number: int,
@@ -94,7 +94,7 @@ class Partitions:
     def grouped(
         self, things: Iterable[T], job_of: Callable[[T], str]
     ) -> dict[Partition, list[T]]:
-        """What belongs to jobs, by their partitions."""
+        """Group things by the partitions of their jobs."""
         found: dict[Partition, list[T]] = {}
         for each in things:
             found.setdefault(self.of(job_of(each)), []).append(each)

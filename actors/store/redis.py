@@ -1,4 +1,4 @@
-"""How Redis is reached: a client whose calls all have a limit, and end if cancelled.
+"""How Redis is reached: clients whose calls all have a limit, and end if cancelled.
 
 redis-py's own `socket_timeout` waits with `asyncio.wait_for`, which on Python 3.11
 loses a cancellation that comes when the answer does
@@ -10,24 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from functools import partial
+from typing import Any, TypeVar
 
 import redis
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.client import Pipeline
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
+from actors.redis_address import RedisAddress
 from actors.settings import SettingError
 
 CALL_S = 5
+TRY_S = 2
+CONNECT_S = 3
 START_S = 5  # Redis may be starting beside us
 MAX_CONNECTIONS = 16
+_TRIES = {"base": 0.05, "cap": 0.4}
+
+AnyRedis = Redis | RedisCluster
+Pipe = Pipeline | ClusterPipeline
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -40,56 +53,171 @@ async def limited() -> AsyncIterator[None]:
         raise TimeoutError("Redis did not answer in time") from error
 
 
-async def executed(pipe: Pipeline) -> list[Any]:
-    """Run a pipeline with a limit on its time."""
-    async with limited():
-        return await pipe.execute()
+async def executed(redis: AnyRedis, fill: Callable[[Pipe], object]) -> list[Any]:
+    """Run the commands that `fill` gives a pipeline, with limits on their time."""
+
+    async def run() -> list[Any]:
+        async with redis.pipeline(transaction=False) as pipe:
+            fill(pipe)
+            return await pipe.execute()
+
+    return await _tried(redis, run)
 
 
 class LimitedRedis(Redis):
-    """A client whose every command is limited; for a pipeline, see `limited`."""
+    """A client whose every command is limited; for a pipeline, see `executed`."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        async with limited():
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's
+        run = partial(super().execute_command, *args, **options)
+        return await _tried(self, run)
 
 
-def connect(url: str) -> Redis:
+class LimitedCluster(RedisCluster):
+    """The same for a Cluster. Its nodes refuse calls beyond their connections.
+
+    So no more are let in than one node has connections.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        run = partial(super().execute_command, *args, **options)
+        async with self._places:
+            return await _tried(self, run)
+
+
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """A pool to the master that waits for a connection, as that to one Redis does."""
+
+
+async def _tried(redis: AnyRedis, run: Callable[[], Awaitable[T]]) -> T:
+    """Limit a call and each try of it; raises redis-py's TimeoutError.
+
+    A connection may be dead without a sign, and a master that hangs may have been
+    replaced meanwhile.
+    """
+    async with limited():
+        while True:
+            try:
+                async with asyncio.timeout(TRY_S):
+                    return await run()
+            except builtins.TimeoutError:
+                await _look_around(redis)
+
+
+async def _look_around(redis: AnyRedis) -> None:
+    """Ask where the master is, or which nodes there are; that may fail, too."""
+    try:
+        if isinstance(redis, RedisCluster):
+            await redis.nodes_manager.initialize()
+        elif isinstance(redis.connection_pool, _SentinelPool):
+            await redis.connection_pool.get_master_address()  # type: ignore[no-untyped-call]  # redis-py's
+    except RedisError as error:
+        logger.warning("Redis cannot be found: %s.", error)
+
+
+def connect(url: str) -> AnyRedis:
     """Open a client whose calls are retried for a second, then fail.
 
     Calls beyond its connections wait for one: a burst is late, not refused.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        timeout=CALL_S,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.4), 3),
-        retry_on_error=[ConnectionError, TimeoutError],
-        socket_timeout=None,
-        socket_connect_timeout=3,
-        health_check_interval=30,
-        max_connections=MAX_CONNECTIONS,
-        protocol=2,
-    )
+    address = RedisAddress.parse(url)
+    if address.kind == "cluster":
+        return LimitedCluster(
+            startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+            dynamic_startup_nodes=False,  # https://github.com/redis/redis-py/issues/3310
+            retry=Retry(ExponentialWithJitterBackoff(**_TRIES), 5),
+            max_connections=MAX_CONNECTIONS * 2,
+            **_sockets(),
+            **address.options,
+        )
+    options = {
+        "timeout": CALL_S,
+        "retry": Retry(ExponentialWithJitterBackoff(**_TRIES), 3),
+        "retry_on_error": [ConnectionError, TimeoutError],
+        "max_connections": MAX_CONNECTIONS,
+        **_sockets(),
+    }
+    pool: BlockingConnectionPool
+    if address.kind == "sentinel":
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=_sentinel_options(address))
+        pool = _SentinelPool(  # type: ignore[no-untyped-call]  # redis-py's
+            address.service, sentinel, **options, **address.options
+        )
+    else:
+        pool = BlockingConnectionPool.from_url(url, **options)
     return LimitedRedis.from_pool(pool)
+
+
+def broker_pool(url: str) -> redis.ConnectionPool:
+    """Open the connections of Dramatiq's broker; its calls are not asynchronous."""
+    address = RedisAddress.parse(url)
+    options = {
+        "retry": redis.retry.Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 4),
+        "socket_timeout": TRY_S,
+        "socket_connect_timeout": CONNECT_S,
+        "health_check_interval": 30,
+        "max_connections": 100,
+        "protocol": 2,
+    }
+    if address.kind != "sentinel":
+        return redis.ConnectionPool.from_url(url, **options)
+    sentinel = redis.Sentinel(address.hosts, sentinel_kwargs=_sentinel_options(address))
+    return redis.sentinel.SentinelConnectionPool(
+        address.service, sentinel, **options, **address.options
+    )
 
 
 def require(url: str, variable: str) -> None:
     """Wait until Redis answers; raises SettingError if it does not in time."""
+    address = RedisAddress.parse(url)
     deadline = time.monotonic() + START_S
-    while not _answers(url, variable):
+    while not _answers(address, variable):
         if time.monotonic() > deadline:
-            parts = urlsplit(url)
-            host = parts.netloc.rpartition("@")[2]  # without the password
-            where = f"{parts.scheme}://{host}{parts.path}"
-            raise SettingError(f"Redis cannot be reached at {where} ({variable}).")
+            raise SettingError(
+                f"Redis cannot be reached at {address.shown} ({variable})."
+            )
         time.sleep(0.1)
 
 
-def _answers(url: str, variable: str) -> bool:
+def _answers(address: RedisAddress, variable: str) -> bool:
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=1) as client:
+        with _client(address) as client:
             return bool(client.ping())
     except RedisError:
         return False
     except (TypeError, ValueError) as error:  # an unknown option, an impossible host
         raise SettingError(f"{variable} makes no sense: {error}.") from error
+
+
+def _client(address: RedisAddress) -> redis.Redis | redis.RedisCluster:
+    if address.kind == "one":
+        return redis.Redis.from_url(address.url, socket_connect_timeout=1)
+    if address.kind == "cluster":
+        nodes = [redis.cluster.ClusterNode(*each) for each in address.hosts]
+        return redis.RedisCluster(startup_nodes=nodes, **address.options)
+    sentinel = redis.Sentinel(address.hosts, sentinel_kwargs=_sentinel_options(address))
+    client: redis.Redis = sentinel.master_for(address.service, **address.options)
+    return client
+
+
+def node_options(url: str) -> dict[str, Any]:
+    """Return the options of a connection to one node of a Cluster."""
+    return {**_sockets(), **RedisAddress.parse(url).options}
+
+
+def _sockets() -> dict[str, Any]:
+    return {
+        "socket_timeout": None,
+        "socket_connect_timeout": CONNECT_S,
+        "health_check_interval": 30,
+        "protocol": 2,
+    }
+
+
+def _sentinel_options(address: RedisAddress) -> dict[str, Any]:
+    """Sentinels are asked one after another, so none may be waited for long."""
+    tls = {k: v for k, v in address.options.items() if k.startswith("ssl")}
+    return {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "protocol": 2, **tls}

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
+from redis.asyncio import RedisCluster
 
 from actors.backends import Backend
 from actors.job import Job
+from actors.report import NOTHING
 from actors.settings import DEFAULT_PREFIX, Settings
 
+from .ears import ears
+from .feed import Feed, Take
 from .limits import Limits
 from .owned import Owned
 from .partitions import Partitions
-from .redis import connect, executed, limited
+from .redis import AnyRedis, Pipe, connect, executed, node_options
 from .scripts import registered
 from .values import (
     Attended,
@@ -41,23 +42,27 @@ T = TypeVar("T")
 class Store:
     """Jobs, work lists, beats and the feed, in one or more partitions.
 
-    What is asked of several jobs at once is asked of one partition: see `grouped`.
+    Several jobs at once must be of one partition: see `grouped`.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        redis: AnyRedis,
         *,
         job_ttl_s: int,
         poll_interval_ms: int,
         key_prefix: str = DEFAULT_PREFIX,
         partitions: int = 1,
         wide_owners: frozenset[str] = frozenset(),
+        node_options: Mapping[str, Any] = NOTHING,
     ) -> None:
+        is_cluster = isinstance(redis, RedisCluster)
+        scripts = registered(redis, is_cluster=is_cluster)
         self._redis = redis
+        self._node_options = dict(node_options)
         self._partitions = Partitions(
-            *(redis, registered(redis), key_prefix, partitions, wide_owners),
-            is_cluster=False,
+            *(redis, scripts, key_prefix, partitions, wide_owners),
+            is_cluster=is_cluster,
             job_ttl_s=job_ttl_s,
             poll_interval_ms=poll_interval_ms,
         )
@@ -74,6 +79,7 @@ class Store:
             key_prefix=settings.key_prefix,
             partitions=settings.partitions,
             wide_owners=settings.wide_owners,
+            node_options=node_options(settings.redis_url),
         )
 
     def new_id(self, owner: str, backend: Backend, key: str | None = None) -> str:
@@ -132,7 +138,7 @@ class Store:
         return await self._partitions.of(lease.job_id).note_sent(lease)
 
     def grouped(self, things: Iterable[T], job_of: Callable[[T], str]) -> list[list[T]]:
-        """What belongs to jobs, that of one partition together."""
+        """Group things of jobs: those of one partition together."""
         return list(self._partitions.grouped(things, job_of).values())
 
     async def renew(self, leases: Iterable[Lease]) -> None:
@@ -187,10 +193,12 @@ class Store:
 
         None for a job that is gone, or that is not `owner`'s, if an owner is named.
         """
-        async with self._redis.pipeline(transaction=False) as pipe:
+
+        def fill(pipe: Pipe) -> None:
             for job_id in ids:
                 pipe.hmget(self._key(job_id), *_FIELDS)
-            answers = await executed(pipe)
+
+        answers = await executed(self._redis, fill)
         return [
             Snapshot(job_id, int(revision), finished == b"1", snapshot)
             if revision and owner in (None, theirs.decode())
@@ -214,16 +222,9 @@ class Store:
         """The channel of the feed that announces a job."""
         return self._partitions.of(job_id).keys.feed
 
-    @asynccontextmanager
-    async def listen(self, channels: Iterable[str] = ()) -> AsyncIterator[PubSub]:
-        """Subscribe to channels of the feed; each is confirmed by a message.
-
-        Without any, to the first.
-        """
-        async with self._redis.pubsub() as pubsub:
-            async with limited():
-                await pubsub.subscribe(*(channels or [self.first_channel]))
-            yield pubsub
+    def feed(self, take: Take) -> Feed:
+        """A feed that hears nothing yet; `take` will be called with its messages."""
+        return Feed(ears(self._redis, self._node_options), take)
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from .keys import login_key
-from .redis import connect
+from .redis import AnyRedis, connect
 
 # With a token there is nothing to do.
 _TAKE_TURN = """
@@ -42,7 +41,7 @@ class TokenShelf:
     def __init__(self, redis_url: str, prefix: str, backend: str) -> None:
         self._url = redis_url
         self._key = login_key(prefix, backend)
-        self._redis: Redis | None = None
+        self._redis: AnyRedis | None = None
 
     async def get(self) -> Shelved | None:
         try:
@@ -102,7 +101,7 @@ class TokenShelf:
     def _turn(self) -> str:
         return f"{self._key}:turn"
 
-    def _client(self) -> Redis:
+    def _client(self) -> AnyRedis:
         """A client, made on the loop that uses it."""
         if self._redis is None:
             self._redis = connect(self._url)

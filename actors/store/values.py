@@ -230,9 +230,12 @@ def decode_leases(lane: str, jobs: list[list[Any]], circuit: int) -> list[Lease]
 
 
 def announced(payload: bytes) -> list[Snapshot]:
-    """Read one message of the feed; nothing in it is parsed as JSON."""
+    """Read one message of the feed; nothing in it is parsed as JSON.
+
+    An empty one only says that there is a worker.
+    """
     snapshots = []
-    for line in payload.split(b"\n"):
+    for line in payload.split(b"\n") if payload else ():
         job, revision, finished, data = line.split(b" ", 3)
         snapshots.append(Snapshot(job.decode(), int(revision), finished == b"1", data))
     return snapshots

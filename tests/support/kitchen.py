@@ -229,14 +229,24 @@ class Kitchen:
         return [told for told in self.told if told.job == job]
 
     async def listen(self) -> None:
-        async with self.store.listen(self.store.channels) as pubsub:
-            await pubsub.get_message(timeout=5)
-            self.is_listening.set()
-            while True:
-                message = await pubsub.get_message(timeout=5)
-                is_news = message and message["type"] == "message"
-                for snapshot in announced(message["data"]) if is_news else ():
-                    self.told.append(msgspec.json.decode(snapshot.data, type=Job))
+        begun: set[bytes] = set()
+
+        async def take(kind: str, channel: bytes, news: bytes) -> None:
+            if kind == "begun":
+                begun.add(channel)
+                if len(begun) == len(self.store.channels):
+                    self.is_listening.set()
+                return
+            for snapshot in announced(news):
+                self.told.append(msgspec.json.decode(snapshot.data, type=Job))
+
+        feed = self.store.feed(take)
+        try:
+            for channel in self.store.channels:
+                await feed.subscribe(channel)
+            await feed.lost()
+        finally:
+            await feed.close()
 
     def assert_well_told(self) -> None:
         """Every revision once and in order, progress only up, the end last."""

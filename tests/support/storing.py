@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 import redis
@@ -109,16 +109,26 @@ async def hearing(
     store: Store,
 ) -> AsyncIterator[Callable[[], Awaitable[list[Snapshot]]]]:
     """Listen to the feed inside; calling gives all snapshots that came."""
-    async with store.listen() as pubsub:
-        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+    came: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
 
-        async def heard() -> list[Snapshot]:
-            snapshots: list[Snapshot] = []
-            while message := await pubsub.get_message(timeout=0.05):
-                snapshots += announced(message["data"])
-            return snapshots
+    async def take(kind: str, channel: bytes, news: bytes) -> None:
+        came.put_nowait((kind, news))
 
+    async def heard() -> list[Snapshot]:
+        snapshots: list[Snapshot] = []
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(0.05):
+                    snapshots += announced((await came.get())[1])
+        return snapshots
+
+    feed = store.feed(take)
+    try:
+        await feed.subscribe(store.first_channel)
+        assert (await came.get())[0] == "begun"
         yield heard
+    finally:
+        await feed.close()
 
 
 async def let_leases_run_out(clean_redis: redis.Redis, *jobs: str) -> None:

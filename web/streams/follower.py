@@ -6,15 +6,11 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from actors import Store, limited
+from actors import CutOffError, Feed, Store, limited
 
-PING_S = 2.0  # a silent Redis is asked if it is there
-SILENCE_S = 5.0  # and taken for lost if it does not answer
 RETRY_S = 0.5
 
 logger = logging.getLogger(__name__)
@@ -23,42 +19,45 @@ logger = logging.getLogger(__name__)
 class Follower:
     """Hears the workers' announcements on the channels of some partitions.
 
-    `on_message` is called with each. `on_gap` is called with a channel when that begins
-    to be heard, for nothing was heard until then.
+    `on_news` is called with each. `on_gap` is called with a channel when that begins to
+    be heard, for nothing was heard until then.
     """
 
     def __init__(
         self,
         store: Store,
-        on_message: Callable[[bytes], None],
+        on_news: Callable[[bytes], None],
         on_gap: Callable[[str], Awaitable[None]],
     ) -> None:
         self._store = store
-        self._on_message = on_message
+        self._on_news = on_news
         self._on_gap = on_gap
         self._first = store.first_channel
         self._wanted = {self._first}
         self._confirmed: dict[str, asyncio.Event] = {}
-        self._pubsub: PubSub | None = None
+        self._feed: Feed | None = None
         self.connected = False
 
     async def follow(self) -> None:
-        """Pass on announcements, for as long as one connection to Redis lasts."""
-        channels = set(self._wanted)
+        """Pass on announcements, for as long as no connection to Redis is lost."""
+        self._feed = feed = self._store.feed(self._take)
+        self._confirmed = {}
         try:
-            async with self._store.listen(channels) as pubsub:
-                self._confirmed = {each: asyncio.Event() for each in channels}
-                self._pubsub = pubsub
-                for channel in self._wanted - channels:  # since then
-                    await self._subscribe(pubsub, channel)
-                await self._hear(pubsub)
+            for channel in list(self._wanted):
+                await self._subscribe(feed, channel)
+            await feed.lost()
+        except CutOffError as error:
+            logger.warning("The feed is renewed: %s.", error)
+            return
         except (RedisError, OSError) as error:
             if self.connected:
                 logger.warning("The feed has lost Redis: %s.", error)
+            self.connected = False
+        except BaseException:
+            self.connected = False
+            raise
         finally:
-            self.connected, self._pubsub = False, None
-            for event in self._confirmed.values():
-                event.set()
+            await self._end(feed)
         await asyncio.sleep(RETRY_S * random.uniform(0.2, 1))
 
     async def want(self, channel: str) -> None:
@@ -66,47 +65,40 @@ class Follower:
 
         While Redis is away nothing is confirmed: after that there is a gap for all.
         """
-        is_new = channel not in self._wanted
         self._wanted.add(channel)
-        if self._pubsub is None:
+        if self._feed is None:
             return
         async with limited():
-            if is_new:
-                await self._subscribe(self._pubsub, channel)
+            if channel not in self._confirmed:
+                await self._subscribe(self._feed, channel)
             await self._confirmed[channel].wait()
 
     async def drop_all_but(self, channels: set[str]) -> None:
         """Hear no channel that nobody needs; the first tells that Redis is there."""
         for channel in self._wanted - channels - {self._first}:
             self._wanted.discard(channel)
-            if self._pubsub is not None:
-                await self._pubsub.unsubscribe(channel)
+            self._confirmed.pop(channel, None)
+            if self._feed is not None:
+                await self._feed.unsubscribe(channel)
 
-    async def _subscribe(self, pubsub: PubSub, channel: str) -> None:
-        self._confirmed[channel] = asyncio.Event()
-        await pubsub.subscribe(channel)
+    async def _subscribe(self, feed: Feed, channel: str) -> None:
+        if channel not in self._confirmed:
+            self._confirmed[channel] = asyncio.Event()
+            await feed.subscribe(channel)
 
-    async def _hear(self, pubsub: PubSub) -> None:
-        """Pass on announcements, until Redis has been silent for too long."""
-        loop = asyncio.get_running_loop()
-        heard_at = loop.time()
-        while loop.time() - heard_at < SILENCE_S:
-            message = await pubsub.get_message(timeout=PING_S)
-            if message is None:
-                await pubsub.ping()
-                continue
-            await self._take(message)
-            if self.connected or message["type"] != "pong":
-                heard_at = loop.time()  # a pong does not mean that it still publishes
-        raise TimeoutError("Redis is silent")
+    async def _end(self, feed: Feed) -> None:
+        self._feed = None
+        for event in self._confirmed.values():
+            event.set()
+        await feed.close()
 
-    async def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] == "message":
-            self._on_message(message["data"])
-        elif message["type"] == "subscribe":
-            # Also after redis-py has quietly connected again: there was a gap.
-            channel = message["channel"].decode()
-            await self._on_gap(channel)
-            self.connected = self.connected or channel == self._first
-            if channel in self._confirmed:
-                self._confirmed[channel].set()
+    async def _take(self, kind: str, channel: bytes, news: bytes) -> None:
+        if kind == "news":
+            self._on_news(news)
+            return
+        # Also after redis-py has quietly connected again: there was a gap.
+        name = channel.decode()
+        await self._on_gap(name)
+        self.connected = self.connected or name == self._first
+        if name in self._confirmed:
+            self._confirmed[name].set()

@@ -68,6 +68,9 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
     if lease_number ~= '' then
       fields[#fields + 1] = 'lease_until'
       fields[#fields + 1] = '0'
+    else -- a request, which whoever holds the job now has not read
+      fields[#fields + 1] = 'asked_lease'
+      fields[#fields + 1] = job[1]
     end
     if backend_state ~= '' then
       for _, field in ipairs({'backend_state', backend_state, 'started', started}) do
@@ -91,7 +94,7 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
   end
 end
 
-if #lines > 0 then redis.call('PUBLISH', feed, table.concat(lines, '\n')) end
+if #lines > 0 then redis.call(PUBLISH, feed, table.concat(lines, '\n')) end
 for lane, times in pairs(dues) do set_due(lane, times) end
 for lane, due in pairs(wanted) do
   hurry(beats, lane, math.max(due, now), interval, now)

@@ -1,7 +1,12 @@
 -- Starts the chain of every lane that has work and no beat, and notes that a worker is
--- here. ARGV: how long the note holds. Returns beats to send.
+-- here, which is also announced once in a second. ARGV: how long the note holds. Returns beats to send.
 local now = now_ms()
-redis.call('SET', worker_key, 1, 'PX', ARGV[1])
+local announced_at = redis.call('GET', worker_key) or '0'
+if math.abs(now - announced_at) >= 900 then
+  announced_at = whole(now)
+  redis.call(PUBLISH, feed, '')
+end
+redis.call('SET', worker_key, announced_at, 'PX', ARGV[1])
 local beats = {}
 for _, lane in ipairs(redis.call('SMEMBERS', lanes_key)) do
   if is_held_up(lane) then
