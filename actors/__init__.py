@@ -30,6 +30,8 @@ from .store import KeyReusedError, Store, TooManyJobsError
 from .store.feed import CutOffError, Feed
 from .store.redis import limited, require as require_redis
 from .store.values import Snapshot, announced
+from .telemetry.serving import metrics
+from .telemetry.tallies import Level, Spreads, Tally
 from .worker.loop import UvLoop, WorkerProcess
 from .worker.survival import Signals, ThreadWatch
 
@@ -47,6 +49,7 @@ __all__ = [
     "Handle",
     "Job",
     "KeyReusedError",
+    "Level",
     "LostAnswerError",
     "NotPossibleError",
     "ParamsError",
@@ -57,10 +60,12 @@ __all__ = [
     "Settings",
     "Setup",
     "Snapshot",
+    "Spreads",
     "Started",
     "Status",
     "Step",
     "Store",
+    "Tally",
     "TooDeepError",
     "TooManyJobsError",
     "adopt",
@@ -69,6 +74,7 @@ __all__ = [
     "calm_garbage_collector",
     "connect_broker",
     "limited",
+    "metrics",
     "now_ms",
     "opened",
     "owner_of_token",

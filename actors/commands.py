@@ -14,7 +14,9 @@ from actors.job import Job
 from actors.messages import send_beats, send_request, send_start
 from actors.requests import RULES, Action
 from actors.store import Store
-from actors.store.values import Change, StartKey
+from actors.store.start_key import StartKey
+from actors.store.values import Change
+from actors.telemetry.work import CREATED
 
 MAX_TRIES = 20  # a worker may write a job between our read and our write
 
@@ -48,6 +50,7 @@ async def submit(
     )
     if job_id != job.job:
         return await _load(store, job_id, owner)
+    CREATED[backend.name] += 1
     await send_start(job_id)
     return job
 
@@ -67,6 +70,7 @@ async def adopt(
     await store.create(
         job, owner=owner, max_active=max_active, lane_size=backend.lane_size, ref=ref
     )
+    CREATED[backend.name] += 1
     await send_start(job.job)
     return job
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from yarl import URL
 
@@ -41,11 +42,13 @@ class Settings:
     key_prefix: str
     partitions: int
     wide_owners: frozenset[str]
+    metrics: int | Literal["token"] | None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
         """Read `environ`; raises SettingError for the first that makes no sense."""
         poll_interval_ms = _integer(environ, "PROGROCK_POLL_INTERVAL_MS", 200, 50)
+        idle_ms = max(2000, poll_interval_ms)
         environments = ("production", "development")
         development = _choice(environ, "PROGROCK_ENV", environments) == "development"
         redis_url = _redis_url(environ, "REDIS_URL", development)
@@ -60,10 +63,7 @@ class Settings:
             default_backend=environ.get("PROGROCK_DEFAULT_BACKEND", ""),
             poll_interval_ms=poll_interval_ms,
             idle_interval_ms=_integer(
-                environ,
-                "PROGROCK_IDLE_INTERVAL_MS",
-                max(2000, poll_interval_ms),
-                poll_interval_ms,
+                environ, "PROGROCK_IDLE_INTERVAL_MS", idle_ms, poll_interval_ms
             ),
             job_ttl_s=_integer(environ, "PROGROCK_JOB_TTL_S", 86400, 1),
             api_tokens=_tokens(environ, "PROGROCK_API_TOKENS"),
@@ -74,6 +74,7 @@ class Settings:
             key_prefix=_prefix(environ, "PROGROCK_KEY_PREFIX"),
             partitions=_integer(environ, "PROGROCK_PARTITIONS", 1, 1, MAX_PARTITIONS),
             wide_owners=_wide_owners(environ, "PROGROCK_WIDE_OWNERS"),
+            metrics=_metrics(environ, "PROGROCK_METRICS"),
         )
 
 
@@ -108,6 +109,15 @@ def _wide_owners(environ: Mapping[str, str], name: str) -> frozenset[str]:
 def owner_of_token(name: str) -> str:
     """How the owner is called to whom the API token of this name belongs."""
     return f"token-{name}"
+
+
+def _metrics(environ: Mapping[str, str], name: str) -> int | Literal["token"] | None:
+    text = environ.get(name)
+    if not text or text == "token":
+        return "token" if text else None
+    if not text.isdecimal():
+        raise SettingError(f"{name} must be a port, or token, not {text!r}.")
+    return _integer(environ, name, 0, 1, 65535)
 
 
 def _choice(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from quart import Quart
 
 from actors import Backends, Settings, Store, connect_broker
 
-from . import api, events, health, pages, socket
+from . import api, events, health, metrics, pages, socket
 from .http import problems
 from .owners import headers
 from .owners.jobs import Jobs
@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider's
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = None  # a browser asks whether it changed
-    for module in (pages, api, events, socket, health):
+    for module in (pages, api, events, socket, health, metrics):
         app.register_blueprint(module.routes)
     problems.install(app)
     headers.install(app)
@@ -58,10 +58,11 @@ def _furnish(app: Quart, settings: Settings) -> None:
     app.extensions["origins"] = Origins(settings)
     app.extensions["jobs"] = Jobs(settings, store, backends)
     app.extensions["hub"] = hub
+    shown = metrics.shown(app, settings, backends, store)
 
     @app.while_serving
     async def serve() -> AsyncGenerator[None, None]:
-        async with hub, health.watched_workers(store):
+        async with hub, health.watched_workers(store), shown:
             yield
         await backends.close()
         await store.close()

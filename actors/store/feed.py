@@ -14,6 +14,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from .ears import Ears
+from .sounding import Sounding
 
 PING_S = 2.0  # a silent Redis is asked if it is there
 SILENCE_S = 5.0  # and taken for lost if it does not answer
@@ -83,14 +84,15 @@ class Feed:
         """Pass messages on, until Redis has been silent for too long."""
         clock = asyncio.get_running_loop().time
         heard_at, told_at, patience_s = clock(), clock(), ALONE_S
-        has_begun = False
+        has_begun, sounding = False, Sounding(ear)
         while clock() - heard_at < SILENCE_S:
             message = await ear.get_message(timeout=PING_S)
             if clock() - told_at > patience_s:
                 raise CutOffError("Redis announces nothing any more")
+            await sounding.ask(is_silent=message is None)
             if message is None:
-                await ear.ping()
                 continue
+            sounding.hear(message["type"])
             kind = _KINDS.get(message["type"])
             if kind:
                 await self._heard(kind, message)

@@ -88,6 +88,11 @@ def login_key(prefix: str, backend: str) -> str:
     return f"{prefix}:{LAYOUT}:login:{{{backend}}}"
 
 
+def census_key(prefix: str) -> str:
+    """Where the numbers of jobs are, as JSON, until they are counted anew."""
+    return f"{prefix}:{LAYOUT}:census"
+
+
 def broker_namespace(prefix: str) -> str:
     """Under which Dramatiq keeps its queues."""
     return f"{prefix}:dramatiq"

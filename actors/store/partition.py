@@ -6,6 +6,7 @@ Every change and its announcement are one script.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import perf_counter
 from typing import Any, Literal
 
 import msgspec
@@ -13,9 +14,11 @@ from msgspec.structs import replace
 
 from actors.clock import now_ms
 from actors.job import Job
+from actors.telemetry.work import BEATS, SCRIPT_S
 
 from .keys import Keys
 from .scripts import Scripts
+from .start_key import KeyReusedError, StartKey, TooManyJobsError
 from .tags import tagged, untagged
 from .values import (
     Attended,
@@ -23,10 +26,7 @@ from .values import (
     Beat,
     Change,
     Due,
-    KeyReusedError,
     Lease,
-    StartKey,
-    TooManyJobsError,
     decode_leases,
 )
 
@@ -62,7 +62,11 @@ class Partition:
 
     async def run(self, script: str, *arguments: Any) -> Any:
         """Run a script on this partition's keys."""
-        return await self._scripts[script](keys=self._names, args=arguments)
+        asked = perf_counter()
+        try:
+            return await self._scripts[script](keys=self._names, args=arguments)
+        finally:
+            SCRIPT_S[script].see(perf_counter() - asked)
 
     async def create(
         self,
@@ -100,11 +104,13 @@ class Partition:
         answer = await self.run(
             "beat", untagged(lane), number, interval_ms, idle_interval_ms, LEASE_MS
         )
+        BEATS["ok" if answer[0] == b"next" else answer[0].decode()] += 1
         if answer[0] != b"next":
             return None
         _, next_number, delay_ms, redis_now_ms, jobs, circuit = answer
         next_beat = Beat(lane, next_number, delay_ms)
-        return Due(next_beat, decode_leases(lane, jobs, circuit), redis_now_ms)
+        leases = decode_leases(lane, jobs, circuit, redis_now_ms, interval_ms)
+        return Due(next_beat, leases, redis_now_ms)
 
     async def lease(
         self, job_id: str, purpose: Literal["start", "request"]

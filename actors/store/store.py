@@ -13,6 +13,7 @@ from actors.job import Job
 from actors.report import NOTHING
 from actors.settings import DEFAULT_PREFIX, Settings
 
+from .census import Census
 from .ears import ears
 from .feed import Feed, Take
 from .limits import Limits
@@ -20,6 +21,7 @@ from .owned import Owned
 from .partitions import Partitions
 from .redis import AnyRedis, Pipe, connect, executed, node_options
 from .scripts import registered
+from .start_key import StartKey, TooManyJobsError
 from .values import (
     Attended,
     BackendState,
@@ -28,8 +30,6 @@ from .values import (
     Due,
     Lease,
     Snapshot,
-    StartKey,
-    TooManyJobsError,
     decode_backend_state,
     decode_job,
 )
@@ -68,6 +68,7 @@ class Store:
         )
         self.owned = Owned(redis, self._partitions, key_prefix, self.snapshots)
         self.limits = Limits(self._partitions)
+        self.census = Census(redis, key_prefix, self._partitions)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,15 +14,6 @@ from actors.job import Job
 logger = logging.getLogger(__name__)
 
 _encode = msgspec.json.Encoder().encode
-_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
-
-
-class TooManyJobsError(Exception):
-    """The owner has as many active jobs as allowed."""
-
-
-class KeyReusedError(Exception):
-    """An Idempotency-Key came again with another start."""
 
 
 class BackendState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,8 +65,8 @@ class Beat(NamedTuple):
 class Lease:
     """A job that is ours until the lease ends, as the job was when we took it.
 
-    `at_ms` is when to call its backend, by Redis's clock; `asked_ms` is when we took it
-    to do so, by ours. `circuit` says if that may be called.
+    `at_ms` is when to call its backend, by Redis's clock, `due_ms` the moment that was
+    planned; `asked_ms` is when we took it, by ours. `circuit` says if it may be called.
     """
 
     job_id: str
@@ -89,6 +78,7 @@ class Lease:
     watched: bool = False
     told_ms: int = 0
     asked_ms: int = 0
+    due_ms: int = 0
     circuit: Circuit = Circuit.CLOSED
     is_broken: bool = False  # its call or its writing failed in an unforeseen way
 
@@ -116,7 +106,13 @@ class Lease:
             bool(watched),
             told_ms,
             circuit=Circuit(circuit),
+            due_ms=at_ms,
         )
+
+    def skip_to(self, redis_now_ms: int, interval_ms: int) -> None:
+        """Leave out the moments that were missed; the next ones stay as they were."""
+        missed = max((redis_now_ms - self.due_ms) // interval_ms, 0)
+        self.at_ms = self.due_ms + missed * interval_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +182,6 @@ class Attended(NamedTuple):
     gone: list[str]
 
 
-class StartKey(NamedTuple):
-    """An Idempotency-Key, and a fingerprint of the start that it came with."""
-
-    digest: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, key: str, backend: str, params: Mapping[str, Any]) -> StartKey:
-        return cls(_hash(key.encode()), _hash(_encode_sorted([backend, params])))
-
-
 decode_job = msgspec.json.Decoder(Job).decode
 decode_backend_state = msgspec.json.Decoder(BackendState).decode
 
@@ -218,12 +203,16 @@ def decode_beats(answer: list[list[Any]]) -> list[Beat]:
     return [Beat(lane.decode(), number, delay_ms) for lane, number, delay_ms in answer]
 
 
-def decode_leases(lane: str, jobs: list[list[Any]], circuit: int) -> list[Lease]:
+def decode_leases(
+    lane: str, jobs: list[list[Any]], circuit: int, redis_now_ms: int, interval_ms: int
+) -> list[Lease]:
     """Read leases; one that cannot be read must not stop the others of its lane."""
     leases = []
     for fields in jobs:
         try:
-            leases.append(Lease.decoded(lane, circuit, *fields))
+            lease = Lease.decoded(lane, circuit, *fields)
+            lease.skip_to(redis_now_ms, interval_ms)
+            leases.append(lease)
         except msgspec.DecodeError as error:
             logger.error("Job %s cannot be read: %s.", fields[0].decode(), error)
     return leases
@@ -243,7 +232,3 @@ def announced(payload: bytes) -> list[Snapshot]:
 
 def _or_empty(value: int | None) -> str:
     return "" if value is None else str(value)
-
-
-def _hash(data: bytes) -> str:
-    return sha256(data).hexdigest()

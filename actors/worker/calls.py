@@ -22,6 +22,7 @@ from actors.clock import now_ms
 from actors.store import LEASE_MS, Store
 from actors.store.tags import backend_of
 from actors.store.values import Beat, Due, Lease
+from actors.telemetry.work import POLL_LATENESS_S
 
 from .circuit import Circuits
 from .deadline import is_overdue
@@ -132,7 +133,7 @@ class Calls:
         """Ask for each job at its moment, for a batch at the moment of its first."""
         backend = self._backends[leases[0].job.backend]
         clock = asyncio.get_running_loop().time
-        started = clock()
+        started, lateness = clock(), POLL_LATENESS_S[backend.name]
         leases = await self._in_pace(backend, leases)
         waiting = deque(batches(leases, backend.batch_size))
         try:
@@ -143,6 +144,9 @@ class Calls:
                 if ahead_s > 0:
                     await asyncio.sleep(max(ahead_s, MIN_WAIT_S))
                 batch = waiting.popleft()
+                now_s = redis_now_ms / 1000 + clock() - started
+                for lease in batch:
+                    lateness.see(now_s - lease.due_ms / 1000)
                 self._begin(self._outcomes.poll(backend, batch), *batch)
         finally:
             for lease in itertools.chain(*waiting):

@@ -17,6 +17,7 @@ from actors.backends import Backend, BackendError
 from actors.limits import MAX_RETRY_AFTER_MS
 from actors.store.limits import Limits
 from actors.store.values import Circuit
+from actors.telemetry.work import BACKEND_UP
 
 TRIP_AFTER = 3  # failures in a row
 _AWAY = ("unreachable", "timeout", "http_429", "http_502", "http_503", "http_504")
@@ -41,14 +42,14 @@ class Circuits:
 
     def learn(self, backend: str, circuit: Circuit) -> None:
         """Note what Redis says of a backend."""
-        self._states[backend] = circuit
+        self._set(backend, circuit)
 
     async def may_call(self, backend: Backend) -> bool:
         """False if the backend is left alone; the caller who may probe it is one."""
         state = self._states.get(backend.name, Circuit.CLOSED)
         if state is not Circuit.PROBE:
             return state is Circuit.CLOSED
-        self._states[backend.name] = Circuit.OPEN
+        self._set(backend.name, Circuit.OPEN)
         try:
             is_ours = await self._limits.probe(backend.name)
         except RedisError as error:
@@ -90,7 +91,7 @@ class Circuits:
         if name not in self._probed:
             logger.warning("The backend %s is left alone for now: %s", name, error)
         self._probed.discard(name)
-        self._states[name] = Circuit.OPEN
+        self._set(name, Circuit.OPEN)
         asked_ms = min((error.retry_after_s or 0) * 1000, MAX_RETRY_AFTER_MS)
         await self._limits.trip(
             name, factor=random.uniform(0.75, 1), at_least_ms=int(asked_ms)
@@ -101,6 +102,10 @@ class Circuits:
         self._probed.discard(name)
         if is_closed:
             return
-        self._states[name] = Circuit.CLOSED
+        self._set(name, Circuit.CLOSED)
         await self._limits.mend(name)
         logger.info("The backend %s answers again.", name)
+
+    def _set(self, backend: str, circuit: Circuit) -> None:
+        self._states[backend] = circuit
+        BACKEND_UP[backend] = int(circuit is Circuit.CLOSED)

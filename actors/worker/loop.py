@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import uvloop
@@ -29,6 +29,8 @@ from actors.process import calm_garbage_collector
 from actors.settings import Settings
 from actors.store import Store
 from actors.store.redis import require
+from actors.telemetry.serving import metrics
+from actors.telemetry.work import BEATS
 
 from .calls import Calls
 
@@ -69,6 +71,7 @@ class WorkerProcess(Middleware):
         self._backends = backends
         self._grace_ms = grace_ms
         self._tasks: list[asyncio.Task[None]] = []
+        self._open_until_end = AsyncExitStack()
 
     def after_process_boot(self, broker: Any) -> None:
         with _ends_on_failure():
@@ -103,6 +106,10 @@ class WorkerProcess(Middleware):
             grace_ms=self._grace_ms,
         )
         work_with(self._calls)
+        census = self._calls.store.census.taken
+        await self._open_until_end.enter_async_context(
+            metrics(self._settings, "worker", self._backends, census)
+        )
         self._tasks = [
             asyncio.create_task(work)
             for work in (
@@ -118,6 +125,7 @@ class WorkerProcess(Middleware):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._open_until_end.aclose()
         await self._calls.store.close()
 
 
@@ -128,7 +136,9 @@ async def watch_forever(store: Store) -> None:
         try:
             if turn % LEARN_EVERY == 0:
                 await store.learn_partitions()
-            await send_beats(await store.ensure())
+            beats = await store.ensure()
+            BEATS["restarted"] += len(beats)
+            await send_beats(beats)
         except RedisError as error:
             logger.warning("The watchdog cannot reach Redis: %s.", error)
 

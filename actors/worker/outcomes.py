@@ -12,6 +12,7 @@ from actors.clock import now_ms
 from actors.job import Job
 from actors.requests import Action, Request
 from actors.store.values import BackendState, Lease
+from actors.telemetry.work import POLLS, Timed, outcome_of
 
 from .absence import absent_again, is_gone, vanished
 from .circuit import Circuits, is_away
@@ -52,7 +53,8 @@ class Outcomes:
             self._missed(backend, lease, self._circuits.error(backend))
             return
         try:
-            await backend.send(request.action, handle_of(lease))
+            with Timed(backend.name, "request"):
+                await backend.send(request.action, handle_of(lease))
         except BackendError as error:
             await self._circuits.saw(backend, [error])
             await self._not_sent(backend, lease, request, error)
@@ -98,8 +100,12 @@ class Outcomes:
         self, backend: Backend, batch: list[Lease]
     ) -> list[Report | BackendError]:
         if not await self._circuits.may_call(backend):
+            POLLS[backend.name, "left_alone"] += len(batch)
             return [self._circuits.error(backend)] * len(batch)
-        answers = await backend.reports([handle_of(lease) for lease in batch])
+        with Timed(backend.name, "poll"):
+            answers = await backend.reports([handle_of(lease) for lease in batch])
+        for answer in answers:
+            POLLS[backend.name, outcome_of(answer)] += 1
         await self._circuits.saw(backend, answers)
         return answers
 

@@ -18,6 +18,7 @@ from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
 from actors.status import Status
 from actors.store import Store
 from actors.store.values import BackendState, Lease
+from actors.telemetry.work import Timed
 
 from .circuit import Circuits, is_away
 from .pace import Pace
@@ -88,7 +89,8 @@ class Starts:
 
     async def _send(self, backend: Backend, lease: Lease) -> None:
         try:
-            started = await backend.start(lease.job_id, lease.job.params)
+            with Timed(backend.name, "start"):
+                started = await backend.start(lease.job_id, lease.job.params)
         except BackendError as error:
             if error.code != "start_unknown":  # that says nothing of the backend
                 await self._circuits.saw(backend, [error])

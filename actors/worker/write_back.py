@@ -14,6 +14,8 @@ from actors.job import Job
 from actors.store import Store
 from actors.store.values import BackendState, Beat, Change, Lease
 
+from .milestones import note_all
+
 Outcome = Callable[[Job], Job]
 
 GATHER_S = 0.02  # outcomes that come so soon after a write wait for the next
@@ -119,6 +121,7 @@ class WriteBack:
             return
         try:
             written, beats = await self._store.advance(changes)
+            note_all(changes, written)
             moved_on = [
                 e for e, code in zip(entries, written, strict=True) if code == 0
             ]

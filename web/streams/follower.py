@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 
 from actors import CutOffError, Feed, Store, limited
 
+from .counts import FEED_UP
+
 RETRY_S = 0.5
 
 logger = logging.getLogger(__name__)
@@ -52,9 +54,9 @@ class Follower:
         except (RedisError, OSError) as error:
             if self.connected:
                 logger.warning("The feed has lost Redis: %s.", error)
-            self.connected = False
+            self._set(connected=False)
         except BaseException:
-            self.connected = False
+            self._set(connected=False)
             raise
         finally:
             await self._end(feed)
@@ -81,6 +83,10 @@ class Follower:
             if self._feed is not None:
                 await self._feed.unsubscribe(channel)
 
+    def _set(self, *, connected: bool) -> None:
+        self.connected = connected
+        FEED_UP[()] = int(connected)
+
     async def _subscribe(self, feed: Feed, channel: str) -> None:
         if channel not in self._confirmed:
             self._confirmed[channel] = asyncio.Event()
@@ -99,6 +105,6 @@ class Follower:
         # Also after redis-py has quietly connected again: there was a gap.
         name = channel.decode()
         await self._on_gap(name)
-        self.connected = self.connected or name == self._first
+        self._set(connected=self.connected or name == self._first)
         if name in self._confirmed:
             self._confirmed[name].set()

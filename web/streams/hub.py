@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 import actors
 from actors import Snapshot, Store, announced
 
+from .counts import RESYNCS, see_age
 from .follower import Follower
 from .subscriber import Listener, Subscriber
 
@@ -151,6 +152,7 @@ class Hub:
 
     async def _show_all(self, channel: str) -> None:
         """Show the present of a channel's jobs to every stream."""
+        RESYNCS[()] += 1
         channel_of = self._store.channel_of
         jobs = [job_id for job_id in self._subscribers if channel_of(job_id) == channel]
         present = await self._read(jobs)
@@ -176,13 +178,17 @@ class Hub:
 
     def _pass_on(self, payload: bytes) -> None:
         told: set[Subscriber] = set()
+        shown = None
         for snapshot in announced(payload):
             if subscribers := self._subscribers.get(snapshot.job):
                 told |= subscribers
+                shown = snapshot
                 for subscriber in subscribers:
                     subscriber.offer(snapshot)
         for subscriber in told:
             subscriber.deliver()
+        if shown:
+            see_age(shown)
 
     async def _keep_attention(self) -> None:
         """Tell the workers which jobs are still watched, before they forget it.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from actors import Snapshot
 from web.http.problems import Problem, no_such_job
 from web.server.limits import MAX_WAIT_S
 
+from .counts import SENT, closed, opened
 from .hub import Hub
 from .subscriber import Subscriber
 
@@ -43,6 +44,20 @@ class LongPoll:
     def wake(self) -> None:
         self._woken.set()
 
+    @asynccontextmanager
+    async def counted(self) -> AsyncIterator[None]:
+        """Count it as an open stream, until the block is left."""
+        reason = "error"
+        opened("long_poll")
+        try:
+            yield
+            reason = "answered"
+        except asyncio.CancelledError:
+            reason = "client"
+            raise
+        finally:
+            closed("long_poll", reason)
+
     async def wait(self, subscriber: Subscriber) -> None:
         """Return when the subscriber has been rung."""
         while not subscriber.take_ring():
@@ -56,7 +71,7 @@ async def newer(hub: Hub, job_id: str, owner: str, wait: Wait) -> Snapshot:
     Raises a 404 Problem.
     """
     poll = LongPoll()
-    async with hub.subscribe(poll) as subscriber:
+    async with poll.counted(), hub.subscribe(poll) as subscriber:
         present = await hub.join(subscriber, {job_id: wait.after}, owner)
         if job_id not in present:
             raise no_such_job()
@@ -70,7 +85,8 @@ async def newer(hub: Hub, job_id: str, owner: str, wait: Wait) -> Snapshot:
                         raise no_such_job()
                     newest = news.snapshots[0] if news.snapshots else newest
                     if newest.revision > wait.after:
-                        return newest
+                        break
+    SENT["long_poll"] += 1
     return newest
 
 

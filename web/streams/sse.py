@@ -24,6 +24,7 @@ class EventStream(Stream):
     """The feed of some jobs, until all have ended."""
 
     __slots__ = ("_jobs", "_owner")
+    transport = "sse"
 
     def __init__(
         self, hub: Hub, connection: Connection, jobs: Mapping[str, int], owner: str
@@ -46,18 +47,18 @@ class EventStream(Stream):
         events = b"".join([*map(_event, news.snapshots), *lost])
         await self._send(events or HEARTBEAT)
         if not self._subscriber.follows:
-            await self._end(END)
+            await self._end(END, "finished")
 
     async def _close(self, ended: Ended) -> None:
         """The response has ended already."""
 
     async def _say_goodbye(self, come_back_ms: int) -> NoReturn:
-        await self._end(b"retry: %d\n\n" % come_back_ms)
+        await self._end(b"retry: %d\n\n" % come_back_ms, "drain")
 
-    async def _end(self, last: bytes) -> NoReturn:
+    async def _end(self, last: bytes, reason: str) -> NoReturn:
         await self._send(last)
         await self._send(b"", more=False)
-        raise Ended
+        raise Ended(reason)
 
     async def _send(self, data: bytes, *, more: bool = True) -> None:
         await self._connection.send(

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 from actors import Snapshot
 
+from .counts import SKIPPED
+
 
 class Listener(Protocol):
     """A stream, as the hub sees it."""
@@ -80,6 +82,8 @@ class Subscriber:
             if _is_newer(snapshot, self._unread[job_id]):
                 self._unread[job_id] = snapshot
         elif self._lacks(snapshot):
+            if job_id in self._news:
+                SKIPPED[()] += 1
             self.follows[job_id] = snapshot.revision
             self._news[job_id] = snapshot
 

@@ -39,6 +39,7 @@ class WebSocketStream(Stream):
     """The feed of the jobs that the client watches, and its commands."""
 
     __slots__ = ("_asked", "_batches", "_bucket", "_jobs", "_visitor")
+    transport = "websocket"
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class WebSocketStream(Stream):
                 return
             message = event.get("bytes") or event.get("text")
             if self._jobs.settings.limits and not self._spend(message):
-                raise Ended(CLOSE_FLOOD)
+                raise Ended("flood", CLOSE_FLOOD)
             if self._asked is None:
                 self._asked = deque()
                 self._tasks.create_task(self._obey(self._asked))
@@ -88,7 +89,7 @@ class WebSocketStream(Stream):
 
     async def _say_goodbye(self, come_back_ms: int) -> NoReturn:
         await self._send({"reconnect_in_ms": come_back_ms})
-        raise Ended(CLOSE_RESTART)
+        raise Ended("drain", CLOSE_RESTART)
 
     async def _close(self, ended: Ended) -> None:
         """Close and read on.

@@ -2,8 +2,8 @@
 -- before the next beat, plans that beat.
 -- ARGV: lane, number, interval, idle interval, lease
 -- Returns {'stale'}, {'over'} if the lane is empty, or
--- {'next', number, delay, now, {job, lease number, snapshot, backend state, when to call
--- its backend, watched, told at}…, circuit}, the soonest first.
+-- {'next', number, delay, now, {job, lease number, snapshot, backend state, when it was
+-- due, watched, told at}…, circuit}, the soonest first.
 local lane, number = ARGV[1], tonumber(ARGV[2])
 local interval, idle, lease_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local planned = redis.call('HMGET', beat_key(lane), 'number', 'at')
@@ -39,7 +39,6 @@ for n = 1, #due, 2 do
     give(id, whole(lease_number), lease_end)
     held[#held + 1] = lease_end
     held[#held + 1] = id
-    moment = moment + math.max(math.floor((now - moment) / interval), 0) * interval
     jobs[#jobs + 1] = {id, lease_number, job[2], job[3], moment,
       watched and 1 or 0, tonumber(job[5])}
     anybody_watches = anybody_watches or watched

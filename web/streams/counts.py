@@ -1,0 +1,75 @@
+"""The numbers of streams, for Prometheus."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from time import time
+
+from actors import Level, Snapshot, Spreads, Tally
+
+TRANSPORTS = ("websocket", "sse", "long_poll")
+_OBSERVED = b'"observed_at":"'
+_TIME_CHARACTERS = len("2026-01-01T12:00:00.000Z")
+
+OPEN = Level("progrock_streams", "Open streams.", "transport", known=TRANSPORTS)
+OPENED = Tally(
+    "progrock_streams_opened_total",
+    "Streams that were opened.",
+    "transport",
+    known=TRANSPORTS,
+)
+CLOSED = Tally(
+    "progrock_streams_closed_total",
+    "Streams that ended: client (it left), finished (all its jobs ended), answered (a "
+    "long poll), drain, flood, redis (it was away) or error.",
+    *("transport", "reason"),
+)
+SENT = Tally(
+    "progrock_frames_sent_total",
+    "Snapshots that were sent to clients.",
+    "transport",
+    known=TRANSPORTS,
+)
+SKIPPED = Tally(
+    "progrock_frames_skipped_total",
+    "Snapshots that a slow client was spared, for a newer one came first.",
+    known=((),),
+)
+FRAME_AGE_S = Spreads(
+    "progrock_frame_age_seconds",
+    "From the moment a backend was heard to the frames that tell it, by the clocks of "
+    "two machines. One snapshot of each announcement is looked at.",
+    known=((),),
+)
+FEED_UP = Level(
+    "progrock_feed_up", "1 while the feed from Redis is heard.", known=((),)
+)
+RESYNCS = Tally(
+    "progrock_resyncs_total",
+    "How often the present was shown to every stream, after a gap in the feed.",
+    known=((),),
+)
+
+
+def opened(transport: str) -> None:
+    OPENED[transport] += 1
+    OPEN[transport] += 1
+
+
+def closed(transport: str, reason: str) -> None:
+    CLOSED[transport, reason] += 1
+    OPEN[transport] -= 1
+
+
+def see_age(snapshot: Snapshot) -> None:
+    """Count how old the observation in a snapshot is that was just sent."""
+    data = snapshot.data
+    at = data.rfind(_OBSERVED) + len(_OBSERVED)
+    text = data[at : at + _TIME_CHARACTERS]
+    if at < len(_OBSERVED) or b'"reachable":false' in data:
+        return
+    try:
+        observed_at = datetime.fromisoformat(text.decode())
+    except ValueError:
+        return
+    FRAME_AGE_S[()].see(time() - observed_at.timestamp())
