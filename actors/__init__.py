@@ -30,6 +30,7 @@ from .store import KeyReusedError, Store, TooManyJobsError
 from .store.feed import CutOffError, Feed
 from .store.redis import limited, require as require_redis
 from .store.values import Snapshot, announced
+from .telemetry.logs import about, last_words, request_id, set_up as set_up_log
 from .telemetry.serving import metrics
 from .telemetry.tallies import Level, Spreads, Tally
 from .worker.loop import UvLoop, WorkerProcess
@@ -68,11 +69,13 @@ __all__ = [
     "Tally",
     "TooDeepError",
     "TooManyJobsError",
+    "about",
     "adopt",
     "announced",
     "attend",
     "calm_garbage_collector",
     "connect_broker",
+    "last_words",
     "limited",
     "metrics",
     "now_ms",
@@ -82,7 +85,9 @@ __all__ = [
     "rely_on",
     "replace",
     "request",
+    "request_id",
     "require_redis",
+    "set_up_log",
     "submit",
     "timestamp",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from actors.store import Store
 from actors.store.start_key import StartKey
 from actors.store.values import Change
 from actors.telemetry.work import CREATED
+
+logger = logging.getLogger(__name__)
 
 MAX_TRIES = 20  # a worker may write a job between our read and our write
 
@@ -50,7 +53,7 @@ async def submit(
     )
     if job_id != job.job:
         return await _load(store, job_id, owner)
-    CREATED[backend.name] += 1
+    _note_new(job, "created")
     await send_start(job_id)
     return job
 
@@ -70,7 +73,7 @@ async def adopt(
     await store.create(
         job, owner=owner, max_active=max_active, lane_size=backend.lane_size, ref=ref
     )
-    CREATED[backend.name] += 1
+    _note_new(job, "adopted")
     await send_start(job.job)
     return job
 
@@ -92,6 +95,7 @@ async def request(store: Store, job_id: str, action: Action, *, owner: str) -> J
         change = Change(before, before.asked(action, now).revised())
         outcomes, beats = await store.advance([change])
         if outcomes == [1]:
+            logger.info("Job %s: %s was asked for.", job_id, action)
             if before.started_at or action is Action.CANCEL:
                 await send_request(job_id)
             await send_beats(beats)
@@ -122,6 +126,11 @@ def _bare_job(job_id: str, backend: Backend, params: dict[str, Any]) -> Job:
         created_at=now,
         changed_at=now,
     )
+
+
+def _note_new(job: Job, done: str) -> None:
+    CREATED[job.backend] += 1
+    logger.info("Job %s of %s was %s.", job.job, job.backend, done)
 
 
 async def _load(store: Store, job_id: str, owner: str) -> Job:

@@ -43,12 +43,13 @@ class Settings:
     partitions: int
     wide_owners: frozenset[str]
     metrics: int | Literal["token"] | None
+    log: str
+    access_log: bool
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
         """Read `environ`; raises SettingError for the first that makes no sense."""
         poll_interval_ms = _integer(environ, "PROGROCK_POLL_INTERVAL_MS", 200, 50)
-        idle_ms = max(2000, poll_interval_ms)
         environments = ("production", "development")
         development = _choice(environ, "PROGROCK_ENV", environments) == "development"
         redis_url = _redis_url(environ, "REDIS_URL", development)
@@ -62,9 +63,7 @@ class Settings:
             shipped_recipes=_shipped(environ, "PROGROCK_SHIPPED_RECIPES"),
             default_backend=environ.get("PROGROCK_DEFAULT_BACKEND", ""),
             poll_interval_ms=poll_interval_ms,
-            idle_interval_ms=_integer(
-                environ, "PROGROCK_IDLE_INTERVAL_MS", idle_ms, poll_interval_ms
-            ),
+            idle_interval_ms=_idle_interval(environ, poll_interval_ms),
             job_ttl_s=_integer(environ, "PROGROCK_JOB_TTL_S", 86400, 1),
             api_tokens=_tokens(environ, "PROGROCK_API_TOKENS"),
             allowed_origins=_origins(environ, "PROGROCK_ALLOWED_ORIGINS"),
@@ -75,6 +74,8 @@ class Settings:
             partitions=_integer(environ, "PROGROCK_PARTITIONS", 1, 1, MAX_PARTITIONS),
             wide_owners=_wide_owners(environ, "PROGROCK_WIDE_OWNERS"),
             metrics=_metrics(environ, "PROGROCK_METRICS"),
+            log=_choice(environ, "PROGROCK_LOG", ("text", "json")),
+            access_log=_choice(environ, "PROGROCK_ACCESS_LOG", ("off", "on")) == "on",
         )
 
 
@@ -118,6 +119,11 @@ def _metrics(environ: Mapping[str, str], name: str) -> int | Literal["token"] | 
     if not text.isdecimal():
         raise SettingError(f"{name} must be a port, or token, not {text!r}.")
     return _integer(environ, name, 0, 1, 65535)
+
+
+def _idle_interval(environ: Mapping[str, str], poll_interval_ms: int) -> int:
+    default = max(2000, poll_interval_ms)
+    return _integer(environ, "PROGROCK_IDLE_INTERVAL_MS", default, poll_interval_ms)
 
 
 def _choice(environ: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:

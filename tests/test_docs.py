@@ -27,11 +27,14 @@ from actors.recipes.tables import (
     Steps,
 )
 from actors.settings import Settings
+from actors.telemetry.exposition import JOBS, PROCESS
+from actors.telemetry.tallies import FAMILIES
 from dev.processes import ROOT
 
 README = (ROOT / "README.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 INTERFACE = (ROOT / "docs" / "interface.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
 RECIPES = (ROOT / "docs" / "recipes.md").read_text()
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 SPECIAL = {
@@ -57,6 +60,12 @@ def test_every_variable_that_is_read_is_in_the_docs() -> None:
             read |= set(re.findall(r'"((?:PROGROCK|DEMO)_[A-Z_]+)"', path.read_text()))
 
     assert {name for name in read if f"`{name}`" not in SETTINGS} == set()
+
+
+def test_every_metric_is_in_the_docs() -> None:
+    names = {family.name for family in FAMILIES} | {JOBS, PROCESS}
+
+    assert {name for name in names if f"`{name}" not in OPERATING} == set()
 
 
 async def test_every_route_is_in_the_docs(app: Quart) -> None:

@@ -41,7 +41,7 @@ def measured(port: int) -> Iterator[Stack]:
 
 
 def ports(stack: Stack) -> dict[int, str]:
-    """Where each process shows its numbers, and what it is."""
+    """The port at which each process shows its numbers, and its kind."""
     lines = [*stack.web.log().splitlines(), *stack.worker.log().splitlines()]
     said = [line for line in lines if "metrics of this process" in line]
     found = [int(line.rstrip(".").rpartition(" ")[2]) for line in said]
@@ -56,11 +56,8 @@ def kind(seen: Scrape) -> str:
 def of_all(stack: Stack, which: str) -> list[Scrape]:
     """A scrape of each process of a kind."""
     found = ports(stack)
-    return [
-        scrape(f"http://127.0.0.1:{each}/metrics")
-        for each in found
-        if found[each] == which
-    ]
+    mine = [port for port in found if found[port] == which]
+    return [scrape(f"http://127.0.0.1:{each}/metrics") for each in mine]
 
 
 def total(scrapes: list[Scrape], name: str, **labels: str) -> float:

@@ -53,6 +53,8 @@ def test_only_redis_must_be_told() -> None:
         partitions=1,
         wide_owners=frozenset(),
         metrics=None,
+        log="text",
+        access_log=False,
     )
 
 
@@ -82,7 +84,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         *("PROGROCK_IDLE_INTERVAL_MS", "PROGROCK_JOB_TTL_S", "PROGROCK_API_TOKENS"),
         *("PROGROCK_ALLOWED_ORIGINS", "PROGROCK_MAX_ACTIVE_JOBS", "PROGROCK_LIMITS"),
         *("PROGROCK_DRAIN_S", "PROGROCK_KEY_PREFIX", "PROGROCK_SHIPPED_RECIPES"),
-        "PROGROCK_METRICS",
+        *("PROGROCK_METRICS", "PROGROCK_LOG", "PROGROCK_ACCESS_LOG"),
     )
 
     assert Settings.read(REDIS | dict.fromkeys(names, "")) == Settings.read(REDIS)
@@ -106,6 +108,8 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PROGROCK_SHIPPED_RECIPES", "b, a,b,", "shipped_recipes", ("b", "a")),
         ("PROGROCK_METRICS", "9100", "metrics", 9100),
         ("PROGROCK_METRICS", "token", "metrics", "token"),
+        ("PROGROCK_LOG", "json", "log", "json"),
+        ("PROGROCK_ACCESS_LOG", "on", "access_log", True),
         ("PROGROCK_LIMITS", "off", "limits", False),
         ("PROGROCK_LIMITS", "on", "limits", True),
         ("PROGROCK_ENV", "production", "development", False),
@@ -176,6 +180,8 @@ def test_a_slow_poll_makes_the_idle_one_no_faster() -> None:
         *(("PROGROCK_KEY_PREFIX", text) for text in ("a b", "{a}", "ä", "p" * 65)),
         ("PORT", "65536"),
         *(("PROGROCK_METRICS", text) for text in ("on", "-1", "0", "65536", "9e3")),
+        ("PROGROCK_LOG", "xml"),
+        ("PROGROCK_ACCESS_LOG", "yes"),
         ("PROGROCK_LIMITS", "maybe"),
         ("PROGROCK_LIMITS", "o\nff"),
         ("PROGROCK_ENV", "testing"),

@@ -11,7 +11,7 @@ from quart import Quart
 from actors import Backends, Settings, Store, connect_broker
 
 from . import api, events, health, metrics, pages, socket
-from .http import problems
+from .http import problems, request_log
 from .owners import headers
 from .owners.jobs import Jobs
 from .owners.origins import Origins
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None) -> Quart:
     for module in (pages, api, events, socket, health, metrics):
         app.register_blueprint(module.routes)
     problems.install(app)
+    request_log.install(app, access_log=settings.access_log)
     headers.install(app)
     pages.install(app)
     app.asgi_app = Handover(app.asgi_app)  # type: ignore[method-assign]  # Quart's own way

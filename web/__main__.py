@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import signal
 import sys
@@ -18,7 +17,13 @@ import uvloop
 from hypercorn.asyncio import serve
 from quart import Quart
 
-from actors import Settings, calm_garbage_collector, require_redis
+from actors import (
+    Settings,
+    calm_garbage_collector,
+    last_words,
+    require_redis,
+    set_up_log,
+)
 
 from . import create_app
 from .server.listening import Listening, allow_many_files
@@ -30,9 +35,12 @@ NOTICE_S = 0.5  # in which balancers see that this process is not ready
 def main() -> None:
     # Python's own handler raises anywhere, and its exception may be swallowed there.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
-    )
+    set_up_log()
+    with last_words():
+        _run()
+
+
+def _run() -> None:
     settings = Settings.read(os.environ)
     app = create_app(settings)
     require_redis(settings.redis_url, "REDIS_URL")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from quart import Blueprint, websocket
 
+from actors import request_id
+
 from .http.problems import unavailable
+from .http.request_log import HEADER
 from .owners import current_jobs, current_origins, current_visitors
 from .streams import current_hub
 from .streams.connection import connection_of
@@ -20,7 +23,8 @@ async def prog() -> None:
     if current_hub().draining:
         raise unavailable()
     cookie = visitor.new_cookie
-    await websocket.accept(headers={"Set-Cookie": cookie} if cookie else None)
+    headers = {HEADER: request_id.get(), **({"Set-Cookie": cookie} if cookie else {})}
+    await websocket.accept(headers=headers)
     connection = connection_of(websocket.scope)
     batches = websocket.args.get("batch") == "1"
     stream = WebSocketStream(

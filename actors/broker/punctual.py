@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
+from uuid import uuid4
 
 import dramatiq.worker
 import redis
@@ -48,7 +49,12 @@ class PunctualBroker(RedisBroker):
         self._ring = self.client.register_script(_RING)
 
     def connect(self, url: str, key_prefix: str = DEFAULT_PREFIX) -> None:
-        """Use the Redis at `url` from now on; nothing is sent to it yet."""
+        """Use the Redis at `url` from now on; nothing is sent to it yet.
+
+        A worker process may have been forked off one with this broker, and each needs a
+        name of its own for the messages that it holds.
+        """
+        self.broker_id = str(uuid4())
         _restart_consumers_soon()
         self.namespace = broker_namespace(key_prefix)
         self.client.connection_pool = broker_pool(url)

@@ -29,6 +29,7 @@ from actors.process import calm_garbage_collector
 from actors.settings import Settings
 from actors.store import Store
 from actors.store.redis import require
+from actors.telemetry.logs import last_words, set_up
 from actors.telemetry.serving import metrics
 from actors.telemetry.work import BEATS
 
@@ -74,7 +75,8 @@ class WorkerProcess(Middleware):
         self._open_until_end = AsyncExitStack()
 
     def after_process_boot(self, broker: Any) -> None:
-        with _ends_on_failure():
+        set_up()
+        with last_words(), _ends_on_failure():
             self._boot(broker)
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
 from actors.job import Job
-from actors.requests import Action
+from actors.requests import Action, Request, RequestState
 from actors.store.values import Change
 from actors.telemetry.work import CANCEL_S, ENDED, LEASES_LOST
+
+logger = logging.getLogger(__name__)
 
 
 def note_all(changes: Sequence[Change], written: Sequence[int]) -> None:
@@ -21,16 +24,31 @@ def note_all(changes: Sequence[Change], written: Sequence[int]) -> None:
 
 
 def _note(before: Job, job: Job) -> None:
+    if job.started_at and not before.started_at:
+        _say(job, "has started")
     if job.finished and not before.finished:
         _note_end(job)
+    elif job.request is not before.request and _is_refused(job.request):
+        assert job.request is not None
+        _say(job, f"goes on, {job.request.action} was refused: {job.request.message}")
 
 
 def _note_end(job: Job) -> None:
+    error = f" ({job.error.code}: {job.error.message})" if job.error else ""
+    _say(job, f"has ended: {job.status}{error}")
     ENDED[job.backend, job.status.value] += 1
     request = job.request
     if request and request.action is Action.CANCEL:
         assert job.finished_at is not None
         CANCEL_S[job.backend].see(_seconds(request.asked_at, job.finished_at))
+
+
+def _is_refused(request: Request | None) -> bool:
+    return request is not None and request.state is RequestState.REFUSED
+
+
+def _say(job: Job, event: str) -> None:
+    logger.info("Job %s of %s %s.", job.job, job.backend, event)
 
 
 def _seconds(since: str, until: str) -> float:

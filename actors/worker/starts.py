@@ -114,7 +114,7 @@ class Starts:
                 return False
             return not backend.starts_once or await self._store.note_sent(lease)
         except RedisError as error:
-            logger.warning("The start of %s has to wait: %s.", lease.job_id, error)
+            logger.warning("Job %s cannot start yet: %s.", lease.job_id, error)
             self._write(lease, lambda job: job, lease.backend_state, AGAIN_MS)
             return False
 

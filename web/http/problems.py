@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
 
 from quart import (
     Quart,
@@ -12,9 +14,12 @@ from quart import (
     jsonify,
     render_template,
     request,
+    websocket,
 )
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
+
+from actors import about
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +62,30 @@ def install(app: Quart) -> None:
 
 
 async def _answer(problem: Problem) -> Response:
+    asking: Any = request if has_request_context() else websocket
+    said = f"{asking.method} {quote(asking.path)}"
+    log_refusal(said, (asking.view_args or {}).get("job"), problem)
+    return await _told(problem)
+
+
+def log_refusal(said: str, job_id: str | None, problem: Problem) -> None:
+    """Log one line for a request that was refused, with the cause if there is one."""
+    if problem.status == 500:
+        return  # a mistake of ours, which has been logged
+    fields = {"code": problem.code, "status": problem.status}
+    if problem.status < 500:  # the detail says it all
+        sentence = f"{said} was refused with {problem.status}: {problem.detail}"
+        logger.info("%s", sentence, extra=about(job_id, **fields))
+        return
+    cause = repr(problem.__cause__) if problem.__cause__ else problem.code
+    logger.warning(
+        "%s was refused with %d: %s Cause: %s",
+        *(said, problem.status, problem.detail, cause),
+        extra=about(job_id, cause=cause, **fields),
+    )
+
+
+async def _told(problem: Problem) -> Response:
     title = HTTPStatus(problem.status).phrase
     if wants_html():
         page = await render_template(
@@ -92,13 +121,15 @@ async def _answer_http(error: HTTPException) -> Response:
 
 
 async def _answer_unavailable(error: RedisError) -> Response:
-    return await _answer(unavailable())
+    return await _answer(unavailable(error))
 
 
-def unavailable() -> Problem:
-    return Problem(
-        503, "unavailable", "This cannot be done just now. Try again in a moment.", 2
-    )
+def unavailable(cause: Exception | None = None) -> Problem:
+    """The answer while Redis is away, or this process is about to stop."""
+    said = "This cannot be done just now. Try again in a moment."
+    problem = Problem(503, "unavailable", said, 2)
+    problem.__cause__ = cause or RuntimeError("This process is about to stop.")
+    return problem
 
 
 async def _answer_bug(error: Exception) -> Response:

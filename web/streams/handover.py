@@ -18,6 +18,8 @@ from hypercorn.typing import (
     Scope,
 )
 
+from web.http.request_log import identify
+
 from .connection import SCOPE_KEY, Connection, forget_headers
 
 
@@ -33,6 +35,7 @@ class Handover:
     ) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
+        identify(scope["headers"])
         connection = Connection(scope, receive, send)
         is_socket = scope["type"] == "websocket"
         opening = cast(Scope, {**scope, SCOPE_KEY: connection})

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from actors import Action, Snapshot
 from web.http.json_input import fitted
-from web.http.problems import Problem, bug, no_such_job, unavailable
+from web.http.problems import Problem, bug, log_refusal, no_such_job, unavailable
 from web.owners.jobs import Jobs
 from web.owners.visitors import Visitor
 from web.server.direct_write import text_frame
@@ -126,8 +126,8 @@ class WebSocketStream(Stream):
             await self._do(fitted(said, Message), about)
         except Problem as problem:
             await self._send_error(problem, about)
-        except RedisError:
-            await self._send_error(unavailable(), about)
+        except RedisError as error:
+            await self._send_error(unavailable(error), about)
         except Exception as error:
             await self._send_error(bug(error), about)
 
@@ -179,6 +179,8 @@ class WebSocketStream(Stream):
         await self._send_text(msgspec.json.encode(message))
 
     async def _send_error(self, problem: Problem, about: dict[str, str]) -> None:
+        said = f"The message {about.get('action', '')[:80]!r}"
+        log_refusal(said, about.get("job"), problem)
         error = {"code": problem.code, "message": problem.detail}
         await self._send({"error": error, **about})
 
