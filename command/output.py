@@ -16,6 +16,8 @@ from actors.report import Report
 from .findings import Finding
 from .secrets import Mask
 
+Row = tuple[str, str, str, str]  # a mark, its colour, what it is about, what was seen
+
 MAX_SHOWN_CHARACTERS = 300
 _MARKS = {True: ("holds", "green"), False: ("fails", "red"), None: ("not seen", "dim")}
 
@@ -44,16 +46,19 @@ class Output:
         return line[:MAX_SHOWN_CHARACTERS] + ("…" if too_long else "")
 
     def table(self, findings: Iterable[Finding]) -> None:
-        """Print what was claimed and seen: a table, or a line for each."""
+        """Print the claims, and what was seen of them."""
+        rows = [(*_MARKS[each.holds], each.claim, each.seen) for each in findings]
+        self.rows("claim", rows)
+
+    def rows(self, title: str, rows: Iterable[Row]) -> None:
+        """Print a table, or a line for each row if this is no terminal."""
         if not self._console.is_terminal:
-            for each in findings:
-                mark, _ = _MARKS[each.holds]
-                self.line(f"{mark:8}  {each.claim}: {self._cell(each.seen)}")
+            for mark, _, about, seen in rows:
+                self.line(f"{mark:8}  {about}: {self._cell(seen)}")
             return
-        table = Table("", "claim", "seen", box=None)
-        for each in findings:
-            mark, colour = _MARKS[each.holds]
-            said = escape(self._cell(each.claim)), escape(self._cell(each.seen))
+        table = Table("", title, "seen", box=None)
+        for mark, colour, about, seen in rows:
+            said = escape(self._cell(about)), escape(self._cell(seen))
             table.add_row(f"[{colour}]{mark}[/{colour}]", *said)
         self._console.print(table)
 

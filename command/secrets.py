@@ -36,6 +36,11 @@ class Mask:
         values = [(f"${{{name}}}", environ.get(name, "")) for name in names]
         return cls(_forms([*values, *_authorization(path, environ)]))
 
+    @classmethod
+    def hiding(cls, variables: Mapping[str, str]) -> Self:
+        """Hide the values of variables; of one that is an address, its password."""
+        return cls(_forms((f"${{{name}}}", text) for name, text in variables.items()))
+
     def __call__(self, text: str) -> str:
         for name, value in self._secrets:
             text = text.replace(value, name)

@@ -151,6 +151,20 @@ def connect(url: str) -> AnyRedis:
     return LimitedRedis.from_pool(pool)
 
 
+async def server_of(url: str, key: str) -> Redis:
+    """Open a client of the one server that has a key; its calls have no limit."""
+    client = connect(url)
+    if isinstance(client, Redis):
+        return client
+    try:
+        await client.exists(key)
+        node = client.get_node_from_key(key)
+        assert node is not None
+        return Redis(host=node.host, port=int(node.port), **node_options(url))
+    finally:
+        await client.aclose()
+
+
 def broker_pool(url: str) -> redis.ConnectionPool:
     """Open the connections of Dramatiq's broker; its calls are not asynchronous."""
     address = RedisAddress.parse(url)
