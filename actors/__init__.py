@@ -30,7 +30,9 @@ from .store import KeyReusedError, Store, TooManyJobsError
 from .store.feed import CutOffError, Feed
 from .store.redis import limited, require as require_redis
 from .store.values import Snapshot, announced
+from .telemetry import traces
 from .telemetry.logs import about, last_words, request_id, set_up as set_up_log
+from .telemetry.sentry import report_errors
 from .telemetry.serving import metrics
 from .telemetry.tallies import Level, Spreads, Tally
 from .worker.loop import UvLoop, WorkerProcess
@@ -84,12 +86,14 @@ __all__ = [
     "parse_json",
     "rely_on",
     "replace",
+    "report_errors",
     "request",
     "request_id",
     "require_redis",
     "set_up_log",
     "submit",
     "timestamp",
+    "traces",
 ]
 
 connect_broker = broker.connect

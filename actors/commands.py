@@ -17,6 +17,7 @@ from actors.requests import RULES, Action
 from actors.store import Store
 from actors.store.start_key import StartKey
 from actors.store.values import Change
+from actors.telemetry import traces
 from actors.telemetry.work import CREATED
 
 logger = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ async def request(store: Store, job_id: str, action: Action, *, owner: str) -> J
         outcomes, beats = await store.advance([change])
         if outcomes == [1]:
             logger.info("Job %s: %s was asked for.", job_id, action)
+            traces.note(job_id, f"{action} was asked for", timestamp(now), None)
             if before.started_at or action is Action.CANCEL:
                 await send_request(job_id)
             await send_beats(beats)
@@ -131,6 +133,7 @@ def _bare_job(job_id: str, backend: Backend, params: dict[str, Any]) -> Job:
 def _note_new(job: Job, done: str) -> None:
     CREATED[job.backend] += 1
     logger.info("Job %s of %s was %s.", job.job, job.backend, done)
+    traces.note(job.job, done, job.created_at, None)
 
 
 async def _load(store: Store, job_id: str, owner: str) -> Job:

@@ -43,7 +43,7 @@ no sense.
 
 examples:
   progrock doctor
-  heroku run progrock doctor
+  heroku run python -m command doctor
 """
 
 

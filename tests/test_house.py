@@ -102,7 +102,10 @@ def test_what_is_imported_is_declared() -> None:
     extras = project["optional-dependencies"]
     declared = {
         normal(re.split(r"[^\w.-]", line)[0])
-        for line in (*project["dependencies"], *extras["demo"])
+        for line in (
+            *project["dependencies"],
+            *(each for name in ("demo", "otel", "sentry") for each in extras[name]),
+        )
     }
     providers = packages_distributions()
     ours = {"actors", "web", "demo"}

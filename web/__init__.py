@@ -8,7 +8,14 @@ from pathlib import Path
 
 from quart import Quart
 
-from actors import Backends, Settings, Store, connect_broker
+from actors import (
+    Backends,
+    Settings,
+    Store,
+    connect_broker,
+    report_errors,
+    traces,
+)
 
 from . import api, events, health, metrics, pages, socket
 from .http import problems, request_log
@@ -61,10 +68,13 @@ def _furnish(app: Quart, settings: Settings) -> None:
     app.extensions["hub"] = hub
     shown = metrics.shown(app, settings, backends, store)
 
+    report_errors("web")
+
     @app.while_serving
     async def serve() -> AsyncGenerator[None, None]:
-        async with hub, health.watched_workers(store), shown:
-            yield
+        with traces.tracing("web"):
+            async with hub, health.watched_workers(store), shown:
+                yield
         await backends.close()
         await store.close()
 

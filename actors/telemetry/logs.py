@@ -20,6 +20,8 @@ import msgspec
 
 from actors.clock import timestamp
 
+_writes_json = False
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _encode = msgspec.json.Encoder().encode
@@ -36,7 +38,7 @@ class TextLines(logging.Formatter):
     """`2026-01-01T12:00:00.000Z INFO web.health: It is so. [job=… request=…]`."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's
-        ids = " ".join(f"{name}={text}" for name, text in _ids(record).items())
+        ids = " ".join(f"{name}={text}" for name, text in ids_of(record).items())
         line = f"{_time(record)} {record.levelname} {record.name}: {record.message}"
         return f"{line} [{ids}]" if ids else line
 
@@ -51,7 +53,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": _whole(record.getMessage()),
             "pid": record.process,
-            **_ids(record),
+            **ids_of(record),
             **getattr(record, "fields", {}),
         }
         if record.exc_info and (error := record.exc_info[1]):
@@ -65,7 +67,8 @@ def set_up(environ: Mapping[str, str] = os.environ) -> None:
 
     Dramatiq has set a handler by then, others have not.
     """
-    is_json = environ.get("PROGROCK_LOG") == "json"
+    global _writes_json
+    _writes_json = is_json = environ.get("PROGROCK_LOG") == "json"
     root = logging.getLogger()
     if not root.handlers:
         logging.basicConfig(level=logging.INFO)
@@ -87,7 +90,7 @@ def last_words() -> Iterator[None]:
     try:
         yield
     except SystemExit as end:
-        if sys.excepthook is not _log_error or not isinstance(end.code, str):
+        if not _writes_json or not isinstance(end.code, str):
             raise
         logger.critical("%s", end.code)
         sys.exit(1)
@@ -102,7 +105,8 @@ def _log_error(
         logger.critical("The program has failed.", exc_info=(kind, error, trace))
 
 
-def _ids(record: logging.LogRecord) -> dict[str, str]:
+def ids_of(record: logging.LogRecord) -> dict[str, str]:
+    """The job and the request that a line is about, if there are."""
     ids = {"job": _job_of(record), "request": request_id.get()}
     return {name: text for name, text in ids.items() if text}
 

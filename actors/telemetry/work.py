@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import perf_counter
 
 from actors.backends import AbsentError, BackendError, Report
@@ -72,7 +73,12 @@ LOOP_LAG_S = Spreads(
 _LIMITED, _TIMEOUT, _UNREACHABLE = "http_429", "timeout", "unreachable"
 
 
-def outcome_of(answer: Report | BackendError) -> str:
+def count_polls(backend: str, answers: Iterable[Report | BackendError]) -> None:
+    for answer in answers:
+        POLLS[backend, _outcome_of(answer)] += 1
+
+
+def _outcome_of(answer: Report | BackendError) -> str:
     """Return an answer as one of a few words, whatever codes there are."""
     if isinstance(answer, Report):
         return "ok"

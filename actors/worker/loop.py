@@ -30,7 +30,9 @@ from actors.settings import Settings
 from actors.store import Store
 from actors.store.redis import require
 from actors.telemetry.logs import last_words, set_up
+from actors.telemetry.sentry import report_errors
 from actors.telemetry.serving import metrics
+from actors.telemetry.traces import tracing
 from actors.telemetry.work import BEATS
 
 from .calls import Calls
@@ -90,6 +92,7 @@ class WorkerProcess(Middleware):
     def _boot(self, broker: Any) -> None:
         settings = self._settings or Settings.read(os.environ)
         self._settings = settings
+        report_errors("worker")
         self._backends = self._backends or Backends.read(settings)
         require(settings.redis_url, "REDIS_URL")
         require(settings.broker_url, "BROKER_URL")
@@ -108,6 +111,7 @@ class WorkerProcess(Middleware):
             grace_ms=self._grace_ms,
         )
         work_with(self._calls)
+        self._open_until_end.enter_context(tracing("worker"))
         census = self._calls.store.census.taken
         await self._open_until_end.enter_async_context(
             metrics(self._settings, "worker", self._backends, census)

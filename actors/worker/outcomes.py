@@ -12,9 +12,10 @@ from actors.clock import now_ms
 from actors.job import Job
 from actors.requests import Action, Request
 from actors.store.values import BackendState, Lease
-from actors.telemetry.work import POLLS, Timed, outcome_of
+from actors.telemetry.work import POLLS, Timed, count_polls
 
 from .absence import absent_again, is_gone, vanished
+from .calling import call
 from .circuit import Circuits, is_away
 from .deadline import as_overdue, is_late_beyond_patience, left_running
 from .handle import handle_of
@@ -53,7 +54,7 @@ class Outcomes:
             self._missed(backend, lease, self._circuits.error(backend))
             return
         try:
-            with Timed(backend.name, "request"):
+            with call(backend.name, request.action, lease.job_id):
                 await backend.send(request.action, handle_of(lease))
         except BackendError as error:
             await self._circuits.saw(backend, [error])
@@ -104,8 +105,7 @@ class Outcomes:
             return [self._circuits.error(backend)] * len(batch)
         with Timed(backend.name, "poll"):
             answers = await backend.reports([handle_of(lease) for lease in batch])
-        for answer in answers:
-            POLLS[backend.name, outcome_of(answer)] += 1
+        count_polls(backend.name, answers)
         await self._circuits.saw(backend, answers)
         return answers
 

@@ -18,8 +18,8 @@ from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
 from actors.status import Status
 from actors.store import Store
 from actors.store.values import BackendState, Lease
-from actors.telemetry.work import Timed
 
+from .calling import call
 from .circuit import Circuits, is_away
 from .pace import Pace
 from .silence import missed_again
@@ -89,7 +89,7 @@ class Starts:
 
     async def _send(self, backend: Backend, lease: Lease) -> None:
         try:
-            with Timed(backend.name, "start"):
+            with call(backend.name, "start", lease.job_id):
                 started = await backend.start(lease.job_id, lease.job.params)
         except BackendError as error:
             if error.code != "start_unknown":  # that says nothing of the backend

@@ -10,10 +10,19 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
-from quart import Quart, Request, Response, Websocket, g, request, websocket
+from quart import (
+    Quart,
+    Request,
+    Response,
+    Websocket,
+    g,
+    has_request_context,
+    request,
+    websocket,
+)
 from quart.typing import ResponseTypes
 
-from actors import Spreads, Tally, about, request_id
+from actors import Spreads, Tally, about, request_id, traces
 
 HEADER = "X-Request-Id"
 _SANE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)
@@ -40,6 +49,9 @@ def install(app: Quart, *, access_log: bool) -> None:
 
     async def begin() -> None:
         g.began_at = perf_counter()
+        asking: Any = request if has_request_context() else websocket
+        rule = asking.url_rule.rule if asking.url_rule else "an unknown address"
+        traces.begin_request(f"{asking.method} {rule}", asking.headers)
 
     async def end(response: Response) -> Response:
         response.headers[HEADER] = request_id.get()
@@ -66,6 +78,7 @@ def job_of(asking: Request | Websocket) -> str | None:
 
 def _note(asking: Request | Websocket, status: int, access_log: bool) -> None:
     seconds = perf_counter() - g.get("began_at", perf_counter())
+    traces.end_request(status)
     REQUESTS[str(status)] += 1
     REQUEST_S[()].see(seconds)
     if access_log:

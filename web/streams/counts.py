@@ -63,13 +63,16 @@ def closed(transport: str, reason: str) -> None:
 
 def see_age(snapshot: Snapshot) -> None:
     """Count how old the observation in a snapshot is that was just sent."""
+    text = observed_at(snapshot)
+    if text and b'"reachable":false' not in snapshot.data:
+        FRAME_AGE_S[()].see(time() - datetime.fromisoformat(text).timestamp())
+
+
+def observed_at(snapshot: Snapshot) -> str | None:
+    """When the backend was last heard, without parsing the snapshot."""
     data = snapshot.data
-    at = data.rfind(_OBSERVED) + len(_OBSERVED)
-    text = data[at : at + _TIME_CHARACTERS]
-    if at < len(_OBSERVED) or b'"reachable":false' in data:
-        return
-    try:
-        observed_at = datetime.fromisoformat(text.decode())
-    except ValueError:
-        return
-    FRAME_AGE_S[()].see(time() - observed_at.timestamp())
+    at = data.rfind(_OBSERVED)
+    if at < 0:
+        return None
+    start = at + len(_OBSERVED)
+    return data[start : start + _TIME_CHARACTERS].decode()

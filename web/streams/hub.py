@@ -24,6 +24,7 @@ import actors
 from actors import Snapshot, Store, announced
 
 from .counts import RESYNCS, see_age
+from .first_frames import FirstFrames
 from .follower import Follower
 from .subscriber import Listener, Subscriber
 
@@ -47,6 +48,7 @@ class Hub:
         self._open: set[Subscriber] = set()
         self._closed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._firsts = FirstFrames()
         self._follower = Follower(store, self._pass_on, self._show_all)
         self.draining = False  # nobody is let in
         self.ending = False  # and everybody is told to leave
@@ -178,17 +180,18 @@ class Hub:
 
     def _pass_on(self, payload: bytes) -> None:
         told: set[Subscriber] = set()
-        shown = None
+        shown: list[Snapshot] = []
         for snapshot in announced(payload):
             if subscribers := self._subscribers.get(snapshot.job):
                 told |= subscribers
-                shown = snapshot
+                shown.append(snapshot)
                 for subscriber in subscribers:
                     subscriber.offer(snapshot)
         for subscriber in told:
             subscriber.deliver()
         if shown:
-            see_age(shown)
+            see_age(shown[-1])
+            self._firsts.see(shown)
 
     async def _keep_attention(self) -> None:
         """Tell the workers which jobs are still watched, before they forget it.
