@@ -14,9 +14,9 @@ from redis.crc import key_slot
 from actors.store.tags import tag_of
 from dev.processes import Stack, running
 from dev.redis import embedded
+from tests.support.watching import TOKENS, Watching
 
 from .servers import Cluster, Node, Sentinels, cluster, sentinels
-from .watching import TOKENS, Watching
 
 if "ENGINES" not in os.environ:
     pytest.skip("`make test-engines` runs these.", allow_module_level=True)

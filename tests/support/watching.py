@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -19,7 +20,7 @@ PATIENCE_S = 60
 
 
 class Watching:
-    """Counters of one owner, all watched on one socket."""
+    """Jobs of one owner, all watched on one socket."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -27,7 +28,11 @@ class Watching:
         self.told: dict[str, list[tuple[float, dict[str, Any]]]] = defaultdict(list)
 
     async def start(self, number: int, seconds: float) -> None:
-        order = {"backend": "counter", "params": {"total": 1000, "seconds": seconds}}
+        """Start counters that take so long."""
+        params = {"total": 1000, "seconds": seconds}
+        await self.start_all(number, {"backend": "counter", "params": params})
+
+    async def start_all(self, number: int, order: dict[str, Any]) -> None:
         async with httpx.AsyncClient(base_url=self._stack.url, trust_env=False) as web:
             for _ in range(number):
                 answer = await web.post("/jobs", json=order, headers=COOK)
@@ -70,12 +75,16 @@ class Watching:
         async with websockets.connect(
             self._stack.socket_url, additional_headers=COOK, proxy=None
         ) as socket:
-            for job in self.open_jobs():
-                await socket.send(json.dumps({"action": "watch", "job": job}))
-            while self.open_jobs():
-                said = json.loads(await socket.recv())
-                if "revision" in said:
-                    self._tell(said)
+            asked: set[str] = set()
+            while open_jobs := self.open_jobs():
+                for job in set(open_jobs) - asked:  # more may have been started
+                    await socket.send(json.dumps({"action": "watch", "job": job}))
+                asked |= set(open_jobs)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        said = json.loads(await socket.recv())
+                    if "revision" in said:
+                        self._tell(said)
 
     def _tell(self, snapshot: dict[str, Any]) -> None:
         told = self.told[snapshot["job"]]
