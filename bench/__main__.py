@@ -12,10 +12,14 @@ import platform
 import sys
 from pathlib import Path
 
-from . import feed, polling
+from . import feed, polling, scale
 
 RESULTS = Path(__file__).parent / "results.json"
-PARTS = {"polling": polling.measure, "feed": feed.measure}
+PARTS = {
+    "polling": polling.measure,
+    "feed": feed.measure,
+    "scale": scale.measure,
+}
 
 
 def main() -> None:
