@@ -103,7 +103,7 @@ async def test_a_job_is_counted_on_its_way(measured: Stack) -> None:
     assert during.value("progrock_frames_sent_total", transport="websocket") == frames
     assert during.value("progrock_feed_up") == 1
     assert during.value("progrock_resyncs_total") >= 1
-    assert during.value("progrock_frame_age_seconds_count") >= 5
+    assert during.value("progrock_frame_age_seconds_count") >= 1
     assert during.share_below("progrock_frame_age_seconds", "1") > 0.8
     assert during.value("process_resident_memory_bytes") > 10_000_000
 
