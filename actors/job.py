@@ -48,8 +48,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: str
     finished_at: str | None = None
 
-    def waits(self, place: int, now_ms: int) -> Job:
-        """Its backend takes no more jobs for now; the job at place 1 is the next."""
+    def waits(self, place: int | None, now_ms: int) -> Job:
+        """Its backend takes no more jobs for now; the job at place 1 is the next.
+
+        None if it has a place there, and is about to begin.
+        """
         if self.finished or self.queue_place == place:
             return self
         return replace(self, queue_place=place, changed_at=timestamp(now_ms))
@@ -99,7 +102,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     def missed(self) -> Job:
         """The backend could not be reached, or its answer could not be understood."""
-        return self if self.finished else replace(self, reachable=False)
+        if self.finished:
+            return self
+        return replace(self, reachable=False, queue_place=None)
 
     @property
     def has_unsent_request(self) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
+import pytest
 from dramatiq.brokers.stub import StubBroker
 from redis import Redis
 
@@ -127,6 +128,42 @@ async def test_a_place_is_told_soon_to_somebody_who_begins_to_watch(
     await kitchen.store.attend(ids[-1:])
 
     await waiting_at(kitchen, ids[-1:], [5])
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_a_place_that_the_next_job_does_not_take_goes_to_the_one_after_it(
+    store: Store, clean_redis: Redis, is_deleted: bool
+) -> None:
+    first, second, third = [await jobs.add(store, backend="oven") for _ in range(3)]
+    for number, job in enumerate((first, second, third)):
+        await store.limits.admit(job.job, "oven", created_ms=number, most_active=1)
+    lane, key = "progrock:2:due:oven:0", f"progrock:2:job:{second.job}"
+    later = now_ms() + 30_000
+    clean_redis.zadd(lane, {second.job: later, third.job: later})
+
+    if is_deleted:
+        clean_redis.delete(key)
+        await jobs.end(store, first)
+    else:  # it is being cancelled just then
+        clean_redis.hset(key, "lease_until", later)
+        await jobs.end(store, first)
+        await jobs.end(store, second, Status.CANCELLED)
+
+    assert (clean_redis.zscore(lane, third.job) or later) <= now_ms()
+
+
+async def test_a_job_that_has_its_place_shows_none_in_the_queue(
+    kitchen: Kitchen,
+) -> None:
+    kitchen.oven.most_active = 1
+    ids = await submitted(kitchen, 2)
+    await waiting_at(kitchen, ids, [None, 1])
+    kitchen.oven.start_errors = [AWAY, None]
+    kitchen.oven.by_job[ids[0]] = [DONE]
+
+    missed = await kitchen.until(ids[1], lambda job: not job.reachable)
+
+    assert missed.queue_place is None
 
 
 async def test_two_workers_together_keep_to_the_most_active(

@@ -107,9 +107,11 @@ class Starts:
             if not await self._has_place(backend, lease):
                 return False
             if wait_ms := await self._pace.wait_ms(backend):
-                self._write(lease, lambda job: job, lease.backend_state, wait_ms)
+                has_place: Outcome = lambda job: job.waits(None, now_ms())  # noqa: E731
+                self._write(lease, has_place, lease.backend_state, wait_ms)
                 return False
             if not await self._circuits.may_call(backend):
+                self._pace.unmade(backend)
                 self._left_alone(backend, lease)
                 return False
             return not backend.starts_once or await self._store.note_sent(lease)

@@ -9,7 +9,7 @@
 local interval, ttl_s = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
 local now_text = whole(now)
-local outcomes, lines, dues, wanted, beats, woken = {}, {}, {}, {}, {}, {}
+local outcomes, lines, dues, wanted, beats, freed = {}, {}, {}, {}, {}, {}
 
 local function forget_oldest(owned)
   for _, id in ipairs(redis.call('ZRANGE', owned, 0, 1)) do
@@ -40,17 +40,25 @@ local function schedule(id, lane, due)
   wanted[lane] = math.min(wanted[lane] or due, due)
 end
 
--- The job that has waited longest takes the place of one that has ended.
-local function wake_next(backend)
-  woken[backend] = (woken[backend] or -1) + 1
-  local id = redis.call('ZRANGE', waiting_prefix .. backend, woken[backend], woken[backend])[1]
-  local job = id and redis.call('HMGET', job_key(id), 'lane', 'lease_until')
-  if job and job[1] and tonumber(job[2]) <= now then schedule(id, job[1], now_text) end
+-- A job that leaves the queue may have been woken for a place that is free.
+local function leave(id, backend)
+  local left = redis.call('ZREM', waiting_prefix .. backend, id)
+    + redis.call('SREM', slots_prefix .. backend, id)
+  if left > 0 then freed[backend] = (freed[backend] or 0) + left end
 end
 
-local function leave(id, backend)
-  redis.call('ZREM', waiting_prefix .. backend, id)
-  if redis.call('SREM', slots_prefix .. backend, id) == 1 then wake_next(backend) end
+-- The jobs that have waited longest take the places of those that have ended. Some may
+-- have lost their keys.
+local function wake_next(backend, places)
+  local waiting = redis.call('ZRANGE', waiting_prefix .. backend, 0, places + 7)
+  for _, id in ipairs(waiting) do
+    local job = redis.call('HMGET', job_key(id), 'lane', 'lease_until')
+    if job[1] then
+      if tonumber(job[2]) <= now then schedule(id, job[1], now_text) end
+      places = places - 1
+      if places == 0 then return end
+    end
+  end
 end
 
 for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
@@ -94,6 +102,7 @@ for _, change in ipairs(cmsgpack.unpack(ARGV[3])) do
   end
 end
 
+for backend, places in pairs(freed) do wake_next(backend, places) end
 if #lines > 0 then redis.call(PUBLISH, feed, table.concat(lines, '\n')) end
 for lane, times in pairs(dues) do set_due(lane, times) end
 for lane, due in pairs(wanted) do
