@@ -17,6 +17,7 @@ from actors.clock import now_ms
 from actors.job import Job
 from actors.status import Status
 from actors.store import Store
+from actors.worker.pace import Pace
 
 from .support import jobs
 from .support.kitchen import AWAY, DONE, REFUSED, RUNNING, Kitchen, Oven, at, working
@@ -213,6 +214,33 @@ async def test_polls_keep_to_the_calls_of_a_minute_and_none_is_forgotten(
     assert time.monotonic() - began >= (66 - 61) / 4
     asked = [len(kitchen.oven.times(job)) for job in ids]
     assert max(asked) - min(asked) <= 3
+
+
+async def test_a_call_that_is_not_made_is_given_back_and_pays_for_no_later_one(
+    store: Store,
+) -> None:
+    oven, pace = Oven(), Pace(store.limits)
+    oven.calls_per_minute = 60  # 12 at once, then 0.8 a second
+    for _ in range(30):
+        assert await pace.wait_ms(oven) == 0
+        pace.unmade(oven)
+
+    oven.calls_made += 20
+
+    assert await pace.wait_ms(oven) > 8000
+
+
+async def test_a_start_that_waits_for_its_backend_takes_no_calls_from_the_minute(
+    kitchen: Kitchen, clean_redis: Redis
+) -> None:
+    kitchen.oven.calls_per_minute = 60
+    kitchen.oven.idle_interval_ms = 60_000
+    await kitchen.store.limits.trip("oven", factor=1, at_least_ms=2500)
+
+    job = await kitchen.submit()
+    await kitchen.until(job, lambda job: job.started_at)
+
+    assert float(clean_redis.hget("progrock:2:calls:oven", "left") or 0) > 9.5
 
 
 async def test_a_backend_that_is_away_is_tried_by_one_call_after_pauses_that_grow(

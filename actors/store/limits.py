@@ -45,7 +45,10 @@ class Limits:
         owed: int,
         is_urgent: bool,
     ) -> Grant:
-        """Take up to `wanted` calls; `owed` were made beyond what was taken before."""
+        """Take up to `wanted` calls; `owed` were made beyond what was taken before.
+
+        It is less than 0 if some that were taken have not been made.
+        """
         answer = await self._partitions.home(backend).run(
             "take", backend, calls_per_minute, wanted, owed, int(is_urgent)
         )

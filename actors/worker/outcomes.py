@@ -51,6 +51,7 @@ class Outcomes:
             self.wait(lease, wait_ms)
             return
         if not await self._circuits.may_call(backend):
+            self._pace.unmade(backend)
             self._missed(backend, lease, self._circuits.error(backend))
             return
         try:
@@ -98,10 +99,12 @@ class Outcomes:
         self._write(lease, lambda job: job, lease.backend_state, wait_ms, wait_ms)
 
     async def _asked(
-        self, backend: Backend, batch: list[Lease]
+        self, backend: Backend, batch: list[Lease], *, is_paid: bool = False
     ) -> list[Report | BackendError]:
         if not await self._circuits.may_call(backend):
             POLLS[backend.name, "left_alone"] += len(batch)
+            if is_paid:
+                self._pace.unmade(backend)
             return [self._circuits.error(backend)] * len(batch)
         with Timed(backend.name, "poll"):
             answers = await backend.reports([handle_of(lease) for lease in batch])

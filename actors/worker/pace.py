@@ -26,10 +26,17 @@ class Pace:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._paid: Counter[str] = Counter()
+        self._unmade: Counter[str] = Counter()
 
     async def wait_ms(self, backend: Backend) -> int:
         """Take a call for a start or a request; 0, or how long to wait for it."""
         return (await self._take(backend, 1, is_urgent=True)).wait_ms
+
+    def unmade(self, backend: Backend) -> None:
+        """Give a call back that was taken and is not made."""
+        if backend.calls_per_minute is not None:
+            self._paid[backend.name] -= 1
+            self._unmade[backend.name] += 1
 
     async def share(
         self, backend: Backend, leases: list[Lease], now: int
@@ -53,19 +60,24 @@ class Pace:
     async def _take(self, backend: Backend, wanted: int, *, is_urgent: bool) -> Grant:
         if backend.calls_per_minute is None:
             return Grant(wanted, 0)
-        owed = max(backend.calls_made - self._paid[backend.name], 0)
+        name = backend.name
+        owed, unmade = max(backend.calls_made - self._paid[name], 0), self._unmade[name]
+        self._paid[name] += owed
+        self._unmade[name] -= unmade
         try:
             grant = await self._limits.take(
-                backend.name,
+                name,
                 backend.calls_per_minute,
                 wanted=wanted,
-                owed=owed,
+                owed=owed - unmade,
                 is_urgent=is_urgent,
             )
         except RedisError as error:
-            logger.warning("Calls of %s have to wait: %s.", backend.name, error)
+            logger.warning("Calls of %s have to wait: %s.", name, error)
+            self._paid[name] -= owed
+            self._unmade[name] += unmade
             return Grant(0, AGAIN_MS)
-        self._paid[backend.name] += owed + grant.calls
+        self._paid[name] += grant.calls
         return grant
 
 

@@ -2,7 +2,7 @@
 -- and is filled with the rest of it, so that no minute has more. A third of the bucket is
 -- for those who are in a hurry.
 -- ARGV: backend, calls a minute, how many are wanted, how many were made beyond what was
--- taken, 1 if in a hurry
+-- taken (less than none if some of those were not made), 1 if in a hurry
 -- Returns {how many it may make, for how long the others have to wait}.
 local key, a_minute, wanted = calls_prefix .. ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local size = math.max(math.floor(a_minute / 5), 1)
@@ -11,6 +11,7 @@ local now = now_ms()
 local before = redis.call('HMGET', key, 'left', 'at')
 local passed = math.max(now - tonumber(before[2] or now), 0)
 local left = math.min(tonumber(before[1] or size) + passed * a_ms, size) - ARGV[4]
+left = math.min(left, size)
 local kept = ARGV[5] == '1' and 0 or math.floor(size / 3)
 local granted = math.max(math.min(math.floor(left - kept), wanted), 0)
 left = left - granted
