@@ -311,6 +311,29 @@ async def test_a_start_waits_while_its_backend_is_left_alone(kitchen: Kitchen) -
     assert kitchen.oven.started == [job]
 
 
+async def test_another_failure_does_not_shorten_the_time_that_a_backend_asked_for(
+    store: Store,
+) -> None:
+    await store.limits.trip("oven", factor=1, at_least_ms=30_000)
+
+    pause_ms = await store.limits.trip("oven", factor=1, at_least_ms=0)
+
+    assert pause_ms > 25_000
+
+
+async def test_a_backend_is_tried_although_the_clock_was_put_back(
+    store: Store, clean_redis: Redis
+) -> None:
+    await store.limits.trip("oven", factor=1, at_least_ms=60_000)
+    assert not await store.limits.probe("oven")
+    for field in ("at", "asked"):
+        clean_redis.hincrby("progrock:2:circuit:oven", field, 3_600_000)
+
+    assert await store.limits.probe("oven")
+    assert not await store.limits.probe("oven")
+    assert await store.limits.trip("oven", factor=1, at_least_ms=0) <= 1000
+
+
 async def test_only_one_probe_is_under_way(store: Store) -> None:
     await store.limits.trip("oven", factor=0, at_least_ms=0)
 

@@ -30,8 +30,9 @@ class Keys:
     For a backend that takes only so much: `slots:<backend>`: set of the jobs that it
     has accepted, or is about to. `waiting:<backend>`: sorted set of the others by the
     time of their creation. `calls:<backend>`: hash of left (calls) and at (when that
-    was); it expires. `circuit:<backend>`: there while it is left alone, hash of tries
-    and at (when it may be tried again); it expires.
+    was); it expires. `circuit:<backend>`: there while it is left alone, hash of tries,
+    at (when it may be tried again) and asked (until when it wants to be left alone); it
+    expires.
     """
 
     job: str

@@ -70,7 +70,7 @@ class Outcomes:
 
     async def poll(self, backend: Backend, batch: list[Lease]) -> None:
         """Ask the backend how these jobs are."""
-        answers = await self._asked(backend, batch)
+        answers = await self._asked(backend, batch, is_paid=True)
         for lease, answer in zip(batch, answers, strict=True):
             self._answered(backend, lease, answer)
 

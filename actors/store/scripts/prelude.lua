@@ -4,6 +4,7 @@ local job_prefix, due_prefix, beat_prefix, lanes_key, active_prefix, owned_prefi
   start_prefix, worker_key, feed, slots_prefix, waiting_prefix, calls_prefix,
   circuit_prefix = unpack(KEYS)
 local GRACE_MS = 700 -- how late a beat may be before its chain counts as lost
+local LONGEST_ALONE_MS = 60000 -- that a backend may ask to be left alone
 
 local function job_key(id) return job_prefix .. id end
 local function due_key(lane) return due_prefix .. lane end
@@ -62,8 +63,10 @@ local function give(id, number, lease_end)
 end
 
 -- How a backend may be called: 0 freely, 1 not now, 2 once, by whoever asks for the probe.
+-- If it is left alone for too long, the clock was put back.
 local function circuit(backend, now)
   local at = redis.call('HGET', circuit_prefix .. backend, 'at')
   if not at then return 0 end
-  return now < tonumber(at) and 1 or 2
+  local left = tonumber(at) - now
+  return left > 0 and left <= LONGEST_ALONE_MS and 1 or 2
 end
