@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from actors.recipes.web_address import is_on_this_machine
 from actors.settings import SettingError
 
 
@@ -18,7 +18,7 @@ def proxy_for(url: str) -> URL | None:
     """
     target = URL(url)
     named = getproxies().get(target.scheme)
-    if not named or _is_this_machine(target.host or ""):
+    if not named or is_on_this_machine(target.host or ""):
         return None
     if proxy_bypass(f"{target.host}:{target.port}"):
         return None
@@ -27,10 +27,3 @@ def proxy_for(url: str) -> URL | None:
         name = f"{target.scheme}_proxy".upper()
         raise SettingError(f"{name} must be an address that begins with http://.")
     return proxy
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

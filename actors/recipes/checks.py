@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -18,6 +17,7 @@ from .format import Recipe, params_schema
 from .names import check_list, check_login, check_names
 from .states import ELSE, repeated
 from .template import PLACEHOLDER, Placeholder, nearest
+from .web_address import is_web_address, may_have_secret
 
 _JOB = {"params", "ref", "ref/", "job", "keep", "login", "null"}
 _BEFORE = {"params", "job", "login", "null"}
@@ -53,14 +53,14 @@ def checked(recipe: Recipe) -> Recipe:
 
 
 def _check_addresses(recipe: Recipe) -> None:
-    if not _is_web_address(recipe.url):
+    if not is_web_address(recipe.url):
         raise ValueError("must be an http or https address - at `$.url`")
     oauth2 = recipe.login and recipe.login.oauth2
-    if oauth2 and not _may_have_secret(oauth2.url):
+    if oauth2 and not may_have_secret(oauth2.url):
         rule = "must be an https address, or on this machine, without a user"
         raise ValueError(f"{rule} - at `$.login.oauth2.url`")
     for number, address in enumerate(recipe.also_known_as):
-        if not _is_web_address(address):
+        if not is_web_address(address):
             where = f"$.also_known_as[{number}]"
             raise ValueError(f"must be an http or https address - at `{where}`")
 
@@ -176,27 +176,3 @@ def _check_pause(recipe: Recipe) -> None:
     if not (recipe.pause and recipe.resume):
         missing = "resume" if recipe.pause else "pause"
         raise ValueError(f"needs both pause and resume - at `$.{missing}`")
-
-
-def _may_have_secret(text: str) -> bool:
-    """True if nobody on the way can read a secret that is sent to this address."""
-    if not _is_web_address(text):
-        return False
-    url = URL(text)
-    is_safe = url.scheme == "https" or _is_on_this_machine(url.host or "")
-    return is_safe and url.user is None and url.password is None
-
-
-def _is_on_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # it is a name
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    return url.scheme in ("http", "https") and bool(url.host)
