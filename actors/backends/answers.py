@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,14 +16,13 @@ from . import AbsentError, BackendError, Handle, Report
 from .answer import HttpAnswer
 from .documents import parsed, reason, retry_after, text
 from .facts import Facts
+from .failures import not_understood
 from .fields import fields
 from .steps import StepsReader
 
 _NOT_NOW = (408, 425, 429, 503)
 _UNKNOWN_THERE = (404, 410)
 _EPOCH = ".epoch"  # no kept value can have this name
-
-logger = logging.getLogger(__name__)
 
 
 class Unknown(Exception):  # noqa: N818 - it is no error, the job may be there soon
@@ -181,13 +179,6 @@ class Reader:
             return None
         return self.refused(said, call, permanent=True)
 
-    def no_ref(self) -> BackendError:
-        return BackendError(
-            "unexpected_answer",
-            f"{self._recipe.title} did not say where the job is.",
-            permanent=True,
-        )
-
     def _values(self, document: Any) -> dict[str, Any] | None:
         if self._recipe.result.call:  # another answer has them
             return None
@@ -204,25 +195,6 @@ class Reader:
         return Failure(
             "backend_failed", said or f"{self._recipe.title} could not finish it."
         )
-
-
-def start_unknown(title: str) -> BackendError:
-    """A permanent error, for a second start might start a second job."""
-    return BackendError(
-        "start_unknown",
-        f"{title} did not say whether it has started the job. It may be running there.",
-        permanent=True,
-    )
-
-
-def not_understood(title: str, cause: Exception | None = None) -> BackendError:
-    """A transient error, for the next answer may be better. The log has the cause."""
-    if cause:
-        logger.error("An answer of %s could not be read.", title, exc_info=cause)
-    return BackendError(
-        "unexpected_answer",
-        f"{title} answered with something that we do not understand.",
-    )
 
 
 def _parsed(answer: HttpAnswer) -> Any:

@@ -16,10 +16,11 @@ from actors.status import Status
 
 from . import BackendError, Handle, Report
 from .answer import HttpAnswer
-from .answers import Reader, Unknown, not_understood
+from .answers import Reader, Unknown
 from .client import Client
 from .documents import retry_after
 from .facts import with_facts
+from .failures import not_understood
 from .found import find
 from .sources import Keeper
 

@@ -15,10 +15,11 @@ from actors.report import Report
 from actors.status import Status
 
 from . import BackendError, Handle
-from .answers import Reader, not_understood
+from .answers import Reader
 from .asking import Asker, paced
 from .client import Client
 from .documents import document
+from .failures import not_understood
 
 Answers = list[Report | BackendError]
 _ABOUT_ITS_CONTENT = ("unexpected_answer", "too_large")

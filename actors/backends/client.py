@@ -25,7 +25,7 @@ from actors.report import NOTHING
 from . import BackendError
 from .addresses import joined, origin, path_of
 from .answer import File, HttpAnswer, read
-from .failures import Failures
+from .failures import Failures, no_ref
 from .login import session
 from .oauth2 import ask_for_token
 from .plain import PlainGets
@@ -121,11 +121,7 @@ class Client:
             target = joined(str(asked), location)
             is_ours = origin(target) in self._origins
         except ValueError as error:
-            raise BackendError(
-                "unexpected_answer",
-                f"{self._recipe.title} did not say where the job is.",
-                permanent=True,
-            ) from error
+            raise no_ref(self._recipe.title) from error
         if not is_ours:
             raise BackendError(
                 "foreign_location",

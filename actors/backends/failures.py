@@ -1,10 +1,14 @@
-"""How a call over the network fails: before it was sent, or with its answer lost."""
+"""Errors that several callers raise, and how a call over the network fails."""
 
 from __future__ import annotations
+
+import logging
 
 import aiohttp
 
 from . import BackendError
+
+logger = logging.getLogger(__name__)
 
 
 class LostAnswerError(BackendError):
@@ -46,3 +50,34 @@ class Failures:
             raise LostAnswerError("timeout", slow) from error
         if isinstance(error, aiohttp.ClientError | OSError):
             raise LostAnswerError("unreachable", away) from error
+
+
+def start_unknown(title: str) -> BackendError:
+    """A permanent error, for a second start might start a second job."""
+    return BackendError(
+        "start_unknown",
+        f"{title} did not say whether it has started the job. It may be running there.",
+        permanent=True,
+    )
+
+
+def not_understood(title: str, cause: Exception | None = None) -> BackendError:
+    """A transient error, for the next answer may be better. The log has the cause."""
+    if cause:
+        logger.error("An answer of %s could not be read.", title, exc_info=cause)
+    return BackendError(
+        "unexpected_answer",
+        f"{title} answered with something that we do not understand.",
+    )
+
+
+def no_ref(title: str) -> BackendError:
+    """A permanent error: a job without its name there cannot be asked for."""
+    return BackendError(
+        "unexpected_answer", f"{title} did not say where the job is.", permanent=True
+    )
+
+
+def no_result() -> BackendError:
+    """A permanent error, for this kind of job never has a file."""
+    return BackendError("no_result", "This job makes no file.", permanent=True)

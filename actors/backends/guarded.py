@@ -15,8 +15,7 @@ from actors.recipes.params import ParamsError
 from actors.requests import Action
 
 from . import Adoptable, BackendError, Handle, Report, ResultFile, Started
-from .answers import not_understood, start_unknown
-from .failures import LostAnswerError
+from .failures import LostAnswerError, not_understood, start_unknown
 from .own_loop import NotBegunError, OwnLoop
 from .python import PythonBackend
 from .reading import Reading

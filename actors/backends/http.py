@@ -23,6 +23,7 @@ from .answers import Reader
 from .asking import Asker
 from .bulk import bulk
 from .client import Client
+from .failures import no_result
 from .listing import lister
 from .shelves import Shelf
 from .sources import Keeper
@@ -169,7 +170,7 @@ class HttpBackend:
         """Open the file that a job made; raises a BackendError."""
         rule = self._recipe.result
         if rule.request is None:
-            raise BackendError("no_result", "This job makes no file.", permanent=True)
+            raise no_result()
         return self._client.open(rule, self._values(job), rule.content_type)
 
     async def close(self) -> None:

@@ -15,9 +15,10 @@ from actors.recipes.tables import ListCall
 from actors.recipes.template import Values
 
 from . import Adoptable, BackendError
-from .answers import Reader, not_understood
+from .answers import Reader
 from .client import Client
 from .facts import Facts
+from .failures import no_ref, not_understood
 
 
 class Item(NamedTuple):
@@ -96,7 +97,7 @@ class Lister:
     def _named(self, ref: Any) -> str:
         """The name of a job as we keep it; raises BackendError."""
         if isinstance(ref, bool) or not isinstance(ref, str | int):
-            raise self._reader.no_ref()
+            raise no_ref(self._title)
         if not self._has_addresses:
             return str(ref)
         call = next(iter(self._rule.each.values()))

@@ -22,6 +22,7 @@ from . import (
     ResultFile,
     Started,
 )
+from .failures import no_result
 
 T = TypeVar("T")
 
@@ -178,7 +179,7 @@ class PythonBackend:
         It is called in the web process; its opening and each of its chunks have
         `timeout_s`. Raises BackendError.
         """
-        raise BackendError("no_result", "This job makes no file.", permanent=True)
+        raise no_result()
 
     async def close(self) -> None:
         """Close every connection, at the end of a process in which it was called."""

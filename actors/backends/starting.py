@@ -16,10 +16,10 @@ from actors.report import NOTHING
 from . import BackendError, Started
 from .addresses import path_of
 from .answer import HttpAnswer
-from .answers import Reader, start_unknown
+from .answers import Reader
 from .client import Client
 from .facts import Facts, with_facts
-from .failures import LostAnswerError, as_lost
+from .failures import LostAnswerError, as_lost, no_ref, start_unknown
 from .found import find as source
 from .listing import Lister
 from .sources import Keeper
@@ -178,14 +178,14 @@ class Starter:
     ) -> str:
         """Return the name of the job as we keep it; raises BackendError."""
         if isinstance(ref, bool) or not isinstance(ref, str | int) or ref == "":
-            raise self._reader.no_ref()
+            raise no_ref(self._recipe.title)
         name = str(ref)
         if self._recipe.start.ref.type == "number" and not name.isdecimal():
-            raise self._reader.no_ref()
+            raise no_ref(self._recipe.title)
         if self._has_addresses:
             name = self._client.own_path(self._call, values, name)
         if len(name) > MAX_REF_CHARACTERS or not self._can_be_sent(name, values, kept):
-            raise self._reader.no_ref()
+            raise no_ref(self._recipe.title)
         return name
 
     def _named(self, rule: Reference, answer: HttpAnswer, said: Any) -> Any:

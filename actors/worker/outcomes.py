@@ -7,7 +7,7 @@ import logging
 from msgspec.structs import replace
 
 from actors.backends import AbsentError, Backend, BackendError, Report
-from actors.backends.answers import not_understood
+from actors.backends.failures import not_understood
 from actors.clock import now_ms
 from actors.job import Job
 from actors.requests import Action, Request

@@ -10,8 +10,11 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from actors.backends import Backend, BackendError
-from actors.backends.answers import not_understood, start_unknown
-from actors.backends.failures import LostAnswerError
+from actors.backends.failures import (
+    LostAnswerError,
+    not_understood,
+    start_unknown,
+)
 from actors.clock import now_ms
 from actors.job import Job
 from actors.limits import MAX_START_ATTEMPTS, MAX_START_MS
