@@ -17,9 +17,8 @@ from web.server import patch
 AIOHTTP = {
     "aiohttp.client.ClientSession": {"_retry_connection"},
     "aiohttp.client_proto.ResponseHandler": {
-        *("_buffer_paused", "_loop", "_parser", "_reading_paused", "feed_data"),
-        *("is_connected", "resume_reading", "set_exception", "set_response_params"),
-        *("should_close", "transport"),
+        *("feed_data", "is_connected", "pause_reading", "resume_reading"),
+        *("set_exception", "set_response_params", "should_close", "transport"),
     },
     "aiohttp.connector.Connection": {"_protocol"},
     "aiohttp.connector.TCPConnector": {

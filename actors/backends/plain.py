@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from .answer import HttpAnswer, read
-from .answering import Answering, Connector, Model
+from .connections import Answering, Connector, Model
 from .deadlines import Deadlines
 
 _LINE_BREAKS = "\r\n\0"

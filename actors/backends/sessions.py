@@ -10,7 +10,7 @@ from yarl import URL
 from actors.libraries import rely_on
 from actors.recipes.format import Recipe
 
-from .answering import Connector
+from .connections import Connector
 from .plain import PlainGets
 from .proxies import proxy_for
 

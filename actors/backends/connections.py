@@ -24,9 +24,8 @@ rely_on(
 rely_on(Connection, "_protocol")
 rely_on(
     ResponseHandler,
-    *("_buffer_paused", "_loop", "_parser", "_reading_paused", "feed_data"),
-    *("is_connected", "resume_reading", "set_exception", "set_response_params"),
-    *("should_close", "transport"),
+    *("feed_data", "is_connected", "pause_reading", "resume_reading"),
+    *("set_exception", "set_response_params", "should_close", "transport"),
 )
 
 Begun = tuple[RawResponseMessage, aiohttp.StreamReader]
@@ -80,19 +79,26 @@ class Answering(ResponseHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self._new_future = loop.create_future
         self._asked: asyncio.Future[Begun] | None = None
-        self._plain_parser: Any = None
+        self._parses_plainly = False
+        self._is_paused = False
 
     def ask(self, request: bytes) -> asyncio.Future[Begun]:
         """Send a request; return the future head of its answer, with its body."""
         if self.should_close or self.transport is None:
             raise aiohttp.ServerDisconnectedError  # or it spoke unasked
-        if self._parser is None or self._parser is not self._plain_parser:
+        if not self._parses_plainly:
             self.set_response_params(read_until_eof=True)
-            self._plain_parser = self._parser
-        self._asked = self._loop.create_future()
+            self._parses_plainly = True
+        self._asked = self._new_future()
         self.transport.write(request)
         return self._asked
+
+    def set_response_params(self, **params: Any) -> None:
+        """Note that a session has asked, and left a parser of its own."""
+        self._parses_plainly = False
+        super().set_response_params(**params)
 
     def feed_data(self, data: Begun, size: int = 0) -> None:
         """Take the head of an answer; skip an early one, such as a 103."""
@@ -112,7 +118,12 @@ class Answering(ResponseHandler):
                 aiohttp.ClientPayloadError("It is not HTTP.") if is_not_http else exc
             )
 
+    def pause_reading(self) -> None:
+        self._is_paused = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Skip this if nothing is paused, as after each answer that came whole."""
-        if self._reading_paused or self._buffer_paused:
+        if self._is_paused:
+            self._is_paused = False
             super().resume_reading(resume_parser)
