@@ -20,7 +20,7 @@ from .circuit import Circuits, is_away
 from .deadline import as_overdue, is_late_beyond_patience, left_running
 from .handle import handle_of
 from .pace import Pace
-from .silence import missed_again
+from .silence import heard_again, missed_again
 from .starts import Starts
 from .timing import at_least, away_ms, backoff_ms, interval_ms
 from .write_back import Outcome, WriteBack
@@ -131,7 +131,7 @@ class Outcomes:
         """The job goes on; the request is sent again, after a pause that grows."""
         now = now_ms()
         failures = lease.backend_state.failures + 1
-        state = replace(_heard_at(now, lease, report), failures=failures)
+        state = replace(heard_again(now, lease, report), failures=failures)
         waits = backoff_ms(backend, failures, error)
         self._write(lease, lambda job: job.heard(report, now), state, *waits)
 
@@ -149,7 +149,7 @@ class Outcomes:
         self._write(
             lease,
             lambda job: job.heard(report, now),
-            _heard_at(now, lease, report),
+            heard_again(now, lease, report),
             *interval_ms(backend, report, lease.at_ms),
         )
 
@@ -167,7 +167,7 @@ class Outcomes:
             lambda job: job.refused(request, error.message, backend.can).heard(
                 report, now
             ),
-            _heard_at(now, lease, report),
+            heard_again(now, lease, report),
         )
 
     def _missed(self, backend: Backend, lease: Lease, error: BackendError) -> None:
@@ -221,24 +221,6 @@ class Outcomes:
             lease.at_ms + wait_watched_ms,
             lease.at_ms + wait_idle_ms,
         )
-
-
-def _heard_at(now: int, lease: Lease, report: Report) -> BackendState:
-    before = lease.backend_state
-    state = replace(
-        before,
-        failures=0,
-        heard_ms=now,
-        silent_since_ms=0,
-        missed_ms=0,
-        is_seen=before.is_seen or report.is_seen,
-        absences=0,
-        absent_since_ms=0,
-    )
-    if report.ref is None and not report.kept:  # as nearly always
-        return state
-    kept = {**before.kept, **report.kept}
-    return replace(state, ref=report.ref or before.ref, kept=kept)
 
 
 def _with_address(answer: Report | BackendError, job_id: str) -> Report | BackendError:
