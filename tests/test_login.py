@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from redis import Redis
 
-from actors import Action
+from actors import Action, Settings
 from actors.backends import BackendError, Handle, Report
 from actors.backends.http import HttpBackend
+from actors.backends.registry import Backends
 from actors.recipes.load import RecipeError, load_recipe
 from actors.store.tokens import TokenShelf
 
-from .support.oven import OVEN, Backend, Oven
+from .support.oven import OVEN, Backend, Oven, toml
 
 PASSWORD = "a password of the oven's"
 BY_TOKEN: dict[str, Any] = {
@@ -143,6 +147,78 @@ async def test_a_call_that_is_refused_with_a_new_token_too_is_not_sent_for_ever(
     assert isinstance(error, BackendError)
     assert error.code == "http_403"
     assert len(oven.asked) == 4  # login, call, login, call
+
+
+async def test_tokens_that_are_all_refused_are_not_asked_for_with_each_call(
+    oven: Oven, backend: Backend
+) -> None:
+    logins = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal logins
+        logins += request.path == "/login"
+        is_login = request.path == "/login"
+        status = 200 if is_login or request.method == "DELETE" else 403
+        return web.json_response({"token": f"t{logins}"}, status=status)
+
+    oven.answer = answer
+    ours = backend(**BY_TOKEN)
+
+    for _ in range(5):
+        errors = await asyncio.gather(*(reported(ours) for _ in range(4)))
+        assert {e.code for e in errors if isinstance(e, BackendError)} == {"http_403"}
+        await ours.send(Action.CANCEL, Handle("7"))  # others may be allowed
+
+    assert logins == 2
+
+
+async def test_a_download_renews_a_token_that_has_ended(
+    guard: Guard, backend: Backend
+) -> None:
+    ours = backend(**BY_TOKEN, result={"request": "GET /loaves/{ref}/photo"})
+    await reported(ours)
+    guard.end_token()
+
+    async with ours.result(Handle("7")) as file:
+        content = b"".join([chunk async for chunk in file.chunks()])
+
+    assert b"baking" in content
+    assert guard.sent == ["GET t1", "GET t1", "GET t3"]
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a\r\nX-Other: b"])
+async def test_a_token_of_two_lines_ends_no_job(
+    oven: Oven, backend: Backend, token: str
+) -> None:
+    oven.says({"token": token, "state": "baking"})
+
+    error = await reported(backend(**BY_TOKEN))
+
+    assert isinstance(error, BackendError)
+    assert (error.code, error.permanent) == ("login_refused", False)
+
+
+async def test_a_recipe_for_another_service_gets_no_token_of_the_old_one(
+    oven: Oven, tmp_path: Path, redis_url: str, clean_redis: Redis
+) -> None:
+    sent = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append((request.path, request.headers.get("X-Token")))
+        return web.json_response({"token": request.path, "state": "baking"})
+
+    oven.answer = answer
+    path = tmp_path / "oven.toml"
+    for name in ("old", "new"):
+        tables = OVEN | BY_TOKEN | {"url": f"{oven.url}/{name}"}
+        path.write_text("\n".join(f"{k} = {toml(v)}" for k, v in tables.items()))
+        variables = {"PROGROCK_RECIPES": str(tmp_path), "REDIS_URL": redis_url}
+        backends = Backends.read(Settings.read(variables))
+        [answered] = await backends["oven"].reports([Handle("7")])
+        await backends.close()
+        assert isinstance(answered, Report)
+
+    assert sent[2:] == [("/new/login", None), ("/new/loaves/7", "/new/login")]
 
 
 async def test_a_refused_login_is_a_miss_that_is_not_repeated_at_once(

@@ -329,6 +329,24 @@ async def test_a_token_that_the_service_repeats_is_hidden(
     assert token not in str(told)
 
 
+@pytest.mark.parametrize("escaped", [r"ab\/c+d==", r"ab/c\u002Bd\u003d="])
+async def test_a_token_that_is_repeated_with_escapes_is_hidden(
+    oven: Oven, backend: Backend, escaped: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/oauth/token":
+            return web.json_response({"access_token": "ab/c+d=="})
+        said = f'{{"state": "baking", "note": "{escaped} is bad"}}'
+        return web.Response(text=said)
+
+    oven.answer = answer
+
+    seen = await report(backend(**tables(oven)))
+
+    assert isinstance(seen, Report)
+    assert seen.message == "… is bad"
+
+
 @pytest.mark.parametrize(
     ("login", "says"),
     [

@@ -7,7 +7,7 @@ send us to somebody else's server.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ from .login import session
 from .oauth2 import ask_for_token
 from .plain import PlainGets
 from .sessions import Sessions
-from .shelves import OwnShelf, Shelf
+from .shelves import OwnShelf, Shelf, Token
 
 
 class Client:
@@ -86,30 +86,16 @@ class Client:
         self, call: Every, values: Values, content_type: str
     ) -> AsyncIterator[File]:
         """Open a file, however large and slow; raises a transient BackendError."""
-        patience = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=self._recipe.timeout_s,
-            sock_read=self._recipe.timeout_s,
-        )
         if self._login is not None:
             values = values._replace(login=await self._login.token())
-        request = self._filled(call, values)
         with self._failures:
-            async with self._connected().request(
-                request.method,
-                self._absolute(call, request.path),
-                headers=request.headers,
-                data=request.body,
-                timeout=patience,
-                allow_redirects=False,
-            ) as response:
-                if response.status != 200 and response.status not in call.accept:
-                    raise BackendError(
-                        f"http_{response.status}",
-                        f"{self._recipe.title} does not give the file "
-                        f"({response.status}).",
-                    )
-                yield File(content_type, response)
+            async with self._opened(call, values) as response:
+                newer = await self._newer(response, values.login)
+                if newer is None:
+                    yield self._file(call, response, content_type)
+                    return
+            async with self._opened(call, values._replace(login=newer)) as response:
+                yield self._file(call, response, content_type)
 
     def own_path(self, call: Every, values: Values, location: str) -> str:
         """Return the path of an address that was answered to `call`, escaped.
@@ -156,7 +142,39 @@ class Client:
             return answer
         # It was refused, so not even a start was begun.
         ours = values._replace(login=newer)
-        return await self._exchange(call, ours, headers, is_once=is_once)
+        answer = await self._exchange(call, ours, headers, is_once=is_once)
+        if self._login.is_refused(answer):
+            self._login.refused_too(newer)
+        return answer
+
+    def _opened(
+        self, call: Every, values: Values
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        request = self._filled(call, values)
+        idle_s = self._recipe.timeout_s
+        return self._connected().request(
+            request.method,
+            self._absolute(call, request.path),
+            headers=request.headers,
+            data=request.body,
+            timeout=aiohttp.ClientTimeout(sock_connect=idle_s, sock_read=idle_s),
+            allow_redirects=False,
+        )
+
+    async def _newer(self, answer: aiohttp.ClientResponse, old: Token) -> Token | None:
+        """Return a newer token, if a download was refused for the one it had."""
+        if self._login is None or not self._login.is_refused(answer):
+            return None
+        return await self._login.renewed(old, await self._answer(answer, old))
+
+    def _file(
+        self, call: Every, response: aiohttp.ClientResponse, content_type: str
+    ) -> File:
+        status = response.status
+        if status != 200 and status not in call.accept:
+            said = f"{self._recipe.title} does not give the file ({status})."
+            raise BackendError(f"http_{status}", said)
+        return File(content_type, response)
 
     async def _log_in(self, call: Login, values: Values) -> HttpAnswer:
         """Send the login; nobody else sees its answer."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+import aiohttp
+import msgspec
 
 from actors.recipes.format import Recipe
 from actors.recipes.tables import Login
@@ -25,6 +29,7 @@ from .shelves import Shelf, Token
 LOOK_AGAIN_S = 30  # for a token that another process has renewed
 MAX_PAUSE_S = 60  # between logins that are refused
 MAX_AWAY_PAUSE_S = 5  # between logins that get no answer
+USELESS_PAUSE_S = 5  # between logins whose tokens are refused at once
 OTHERS_TURN_S = 5  # to wait for the login of another process
 REFUSED = "login_refused"
 _LATER = (408, 425, 429)
@@ -53,6 +58,8 @@ class Session:
         self._failures = 0
         self._not_before = 0.0
         self._error: BackendError | None = None
+        self._useless: Token | None = None
+        self._renews_at = 0.0
 
     async def token(self) -> Token:
         """Return the token, after a login if there is none; raises BackendError."""
@@ -65,7 +72,7 @@ class Session:
         """Close the way to the other processes."""
         await self._shelf.close()
 
-    def is_refused(self, answer: HttpAnswer) -> bool:
+    def is_refused(self, answer: HttpAnswer | aiohttp.ClientResponse) -> bool:
         """True if an answer says that the token is no longer good."""
         return answer.status in self._rule.again_on
 
@@ -75,16 +82,27 @@ class Session:
         `answer` is the one that refused it. Raises BackendError.
         """
         async with self._lock:
-            await self._shelf.forget(used)
             shared = await self._shelf.get()
             if shared is not None and shared.token != used:
                 return self._keep(shared)
+            if used == self._useless and time.monotonic() < self._renews_at:
+                return None
+            await self._shelf.forget(used)
             if self._rule.can_be_asked:
                 return self._keep(await self._log_in())
             token = self._read(answer)
             if token is None or token == used:
                 return None
             return self._keep(await self._shelved(token, self._rule.lasts_s))
+
+    def refused_too(self, token: Token) -> None:
+        """A token that was just given is refused: a login for each call helps nobody.
+
+        A service may refuse a call in this way, whatever the token.
+        """
+        if token != self._useless:
+            self._useless, self._renews_at = token, time.monotonic() + USELESS_PAUSE_S
+            logger.warning("%s refuses a new token, too.", self._title)
 
     def without_token(self, answer: HttpAnswer, used: Token) -> HttpAnswer:
         """Return an answer that does not repeat a token that nobody else may see."""
@@ -153,7 +171,10 @@ class Session:
             name: _first_pair(find(where, answer, said), where.header)
             for name, where in self._rule.keep.items()
         }
-        return None if None in token.values() else token
+        is_whole = all(
+            each is not None and _is_one_line(each) for each in token.values()
+        )
+        return token if is_whole else None
 
     def _pause(self, error: BackendError) -> None:
         """Until the next try, all calls fail at once."""
@@ -192,8 +213,26 @@ def session(
     return Session(recipe, recipe.login, shelf, exchange) if recipe.login else None
 
 
+def _is_one_line(value: Any) -> bool:
+    return not isinstance(value, str) or value.isprintable()
+
+
 def _first_pair(value: Any, header: str | None) -> Any:
     """Of a cookie, its name and value; anything else as it is."""
     if header and header.lower() == "set-cookie" and isinstance(value, str):
         return value.partition(";")[0]
     return value
+
+
+def whose(recipe: Recipe) -> str:
+    """A short name of where a token comes from, and where it is sent.
+
+    A recipe may be written anew for another service; that gets no token of the old one.
+    """
+    rule = recipe.login
+    assert rule is not None
+    told = [recipe.url, rule.request and rule.request.fill(Values())]
+    if rule.oauth2:
+        ours = rule.oauth2
+        told += [ours.url, ours.client_id, ours.scope, ours.audience]
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:12]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -56,6 +58,8 @@ def token_in(answer: HttpAnswer) -> dict[str, Any] | None:
 def without(answer: HttpAnswer, token: str) -> HttpAnswer:
     """Return an answer in which the token is hidden, if the service repeats it."""
     hidden = answer.body.replace(token.encode(), _HIDDEN.encode())
+    if b"\\" in hidden:
+        hidden = _escaped(token).sub(_HIDDEN.encode(), hidden)
     named = {k: v for k, v in answer.headers.items() if token in v}
     if named:
         headers: Any = answer.headers  # aiohttp's; upper and lower case are alike
@@ -72,6 +76,13 @@ def lasts_s(answer: HttpAnswer, at_most_s: int) -> int:
     except (KeyError, TypeError, ValueError):
         return at_most_s
     return int(max(1, min(told_s * SHARE_OF_LIFE, at_most_s)))
+
+
+@lru_cache(maxsize=16)
+def _escaped(token: str) -> re.Pattern[bytes]:
+    r"""The token as JSON may have it, too: `/` as `\/`, and `+` as `\u002b`."""
+    forms = (rf"(?:\\?{re.escape(each)}|\\u(?i:{ord(each):04x}))" for each in token)
+    return re.compile("".join(forms).encode())
 
 
 def _basic(rule: OAuth2) -> str:

@@ -12,6 +12,7 @@ from actors.store.tokens import TokenShelf
 from . import Backend
 from .http import HttpBackend
 from .imported import imported
+from .login import whose
 from .offered import Offer, offered
 
 
@@ -68,4 +69,6 @@ def _backend(settings: Settings, name: str, offer: Offer) -> Backend:
 def _shelf(settings: Settings, name: str, recipe: Recipe) -> TokenShelf | None:
     if recipe.login is None:
         return None
-    return TokenShelf(settings.redis_url, settings.key_prefix, name)
+    return TokenShelf(
+        settings.redis_url, settings.key_prefix, f"{name}:{whose(recipe)}"
+    )
