@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from quart import Quart
 from actors.backends import Adoptable, BackendError
 from actors.limits import MAX_LISTED
 from actors.recipes.load import RecipeError
+from actors.recipes.params import ParamsError
 from actors.store import Store
 from command.output import Output
 from command.prover import Prover
@@ -71,6 +73,52 @@ async def test_a_long_list_and_a_long_title_are_cut(
 
     assert len(found) == MAX_LISTED
     assert len(found[0].title or "") == 200
+
+
+async def test_a_name_that_is_listed_very_often_is_checked_once(
+    oven: Oven, backend: Backend
+) -> None:
+    ours, checked = backend(**LISTED), []
+    oven.says({"loaves": [{"id": "../1"}, {"id": "1a"}] * 20_000})
+
+    def check_ref(ref: str) -> str:
+        checked.append(ref)
+        return ours.check_ref(ref)
+
+    assert [each.ref for each in await ours._lister.adoptable(check_ref)] == ["1a"]
+    assert checked == ["../1", "1a"]
+
+
+async def test_a_long_list_of_names_that_do_not_fit_holds_up_nobody(
+    oven: Oven, backend: Backend
+) -> None:
+    ours, turns, seen = backend(**LISTED), 0, set()
+    oven.says({"loaves": [{"id": f"z{n}"} for n in range(20_000)]})
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def check_ref(ref: str) -> str:
+        seen.add(turns)
+        return ours.check_ref(ref)
+
+    ticking = asyncio.create_task(tick())
+    assert await ours._lister.adoptable(check_ref) == []
+    ticking.cancel()
+
+    assert len(seen) >= 40
+
+
+def test_a_name_that_is_too_long_is_not_compared_with_a_pattern(
+    backend: Backend,
+) -> None:
+    ours = backend(adopt={"pattern": "(x+x+)+y"})
+
+    with pytest.raises(ParamsError):
+        ours.check_ref("x" * 3000)
 
 
 async def test_items_may_be_an_object_by_name(oven: Oven, backend: Backend) -> None:

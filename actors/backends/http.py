@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.limits import MAX_REF_CHARACTERS
 from actors.recipes.calls import Every, NamedCall
 from actors.recipes.fences import whole_patterns
 from actors.recipes.format import Recipe, params_schema
@@ -107,7 +108,8 @@ class HttpBackend:
     def check_ref(self, ref: str) -> str:
         """Return the name of a job to adopt; raises ParamsError if it does not fit."""
         rule = self._recipe.adopt
-        fits = rule and re.fullmatch(rule.pattern, ref)
+        is_short = len(ref) <= MAX_REF_CHARACTERS  # a pattern may be slow
+        fits = rule and is_short and re.fullmatch(rule.pattern, ref)
         if not (fits and self._starter.can_name(ref)):
             title = rule.title if rule else "name"
             raise ParamsError(f"The {title} {ref[:80]!r} does not fit.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from actors.limits import MAX_LISTED, MAX_TITLE_CHARACTERS
@@ -19,6 +19,8 @@ from .answers import Reader
 from .client import Client
 from .facts import Facts
 from .failures import no_ref, not_understood
+
+ITEMS_A_TURN = 500
 
 
 class Item(NamedTuple):
@@ -44,7 +46,7 @@ class Lister:
     async def adoptable(self, check_ref: Callable[[str], str]) -> list[Adoptable]:
         """Return the jobs whose names fit, each once; raises BackendError."""
         found: dict[str, Adoptable] = {}
-        for item in await self._items():
+        async for item in _at_ease(_once_each(await self._items())):
             try:
                 ref = check_ref(self._named(item.ref))
             except (BackendError, ParamsError):
@@ -107,6 +109,24 @@ class Lister:
 def lister(recipe: Recipe, client: Client, reader: Reader) -> Lister | None:
     """Return how to list the jobs of a service, if its recipe says so."""
     return Lister(recipe, recipe.list, client, reader) if recipe.list else None
+
+
+def _once_each(items: Iterable[Item]) -> Iterator[Item]:
+    """Leave out the items whose names came before."""
+    before: set[str] = set()
+    for item in items:
+        name = repr(item.ref) if isinstance(item.ref, str | int) else ""
+        if name not in before:
+            before.add(name)
+            yield item
+
+
+async def _at_ease(items: Iterable[Item]) -> AsyncIterator[Item]:
+    """Let others have their turn: very many names may not fit."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % ITEMS_A_TURN == 0:
+            await asyncio.sleep(0)
 
 
 def _pairs(items: Any, ref: Expression | None) -> Iterator[tuple[Any, Any]]:
