@@ -70,7 +70,7 @@ class Client:
             async with self._connected().request(
                 request.method, self._url(request, ref), allow_redirects=False
             ) as response:
-                return await self._answer(response)
+                return self._heard(await self._answer(response))
 
     async def start(self, call: Every, values: Values, *, is_once: bool) -> HttpAnswer:
         """Send a start; if it may be sent only once, on a connection of its own.
@@ -130,19 +130,21 @@ class Client:
         *,
         is_once: bool = False,
     ) -> HttpAnswer:
+        async def told(values: Values) -> HttpAnswer:
+            answer = await self._exchange(call, values, headers, is_once=is_once)
+            return self._heard(answer)
+
         if self._login is None:
-            return await self._exchange(call, values, headers, is_once=is_once)
+            return await told(values)
         token = await self._login.token()
-        ours = values._replace(login=token)
-        answer = await self._exchange(call, ours, headers, is_once=is_once)
+        answer = await told(values._replace(login=token))
         if not self._login.is_refused(answer):
             return answer
         newer = await self._login.renewed(token, answer)
         if newer is None:
             return answer
         # It was refused, so not even a start was begun.
-        ours = values._replace(login=newer)
-        answer = await self._exchange(call, ours, headers, is_once=is_once)
+        answer = await told(values._replace(login=newer))
         if self._login.is_refused(answer):
             self._login.refused_too(newer)
         return answer
@@ -165,7 +167,9 @@ class Client:
         """Return a newer token, if a download was refused for the one it had."""
         if self._login is None or not self._login.is_refused(answer):
             return None
-        return await self._login.renewed(old, await self._answer(answer, old))
+        return await self._login.renewed(
+            old, self._heard(await self._answer(answer, old))
+        )
 
     def _file(
         self, call: Every, response: aiohttp.ClientResponse, content_type: str
@@ -177,16 +181,12 @@ class Client:
         return File(content_type, response)
 
     async def _log_in(self, call: Login, values: Values) -> HttpAnswer:
-        """Send the login; nobody else sees its answer."""
+        """Send the login; `on_answer` does not see its answer, which has the token."""
         if call.oauth2:
             self.calls_made += 1
             with Failures(f"The login at {self._recipe.title}"):
                 return await ask_for_token(call.oauth2, self._recipe.timeout_s)
-        seen_by, self._on_answer = self._on_answer, None
-        try:
-            return await self._exchange(call, values, {})
-        finally:
-            self._on_answer = seen_by
+        return await self._exchange(call, values, {})
 
     async def _exchange(
         self,
@@ -214,7 +214,7 @@ class Client:
         answer = HttpAnswer(response.status, response.headers, body)
         if self._login is not None:
             answer = self._login.without_token(answer, token)
-        return self._heard(answer)
+        return answer
 
     def _heard(self, answer: HttpAnswer) -> HttpAnswer:
         if self._on_answer:
