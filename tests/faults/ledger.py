@@ -41,6 +41,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 SILENCE_S = 1  # of the channel, after which a job may have been unwatched
+UNWATCHED_S = 5  # after an outage, in which web processes come back
 
 decode = msgspec.json.Decoder(Snapshot).decode
 
@@ -59,10 +60,12 @@ class Reader:
     last: dict[str, Snapshot] = field(default_factory=dict)
     interrupted: set[str] = field(default_factory=set)
     read_at: dict[str, float] = field(default_factory=dict)
+    reconnected_at: float = 0
 
     def reconnected(self) -> None:
         """Note that this reader may have missed something."""
         self.interrupted = set(self.last)
+        self.reconnected_at = monotonic()
 
 
 @dataclass(slots=True)
@@ -105,6 +108,7 @@ class Ledger:
         if step < 0 or (step == 0 and not interrupted):
             self.breach("revision", f"{_which(reader, now)} came after {before}")
         is_watched = monotonic() - reader.read_at[now.job] < SILENCE_S
+        is_watched &= monotonic() - reader.reconnected_at > UNWATCHED_S
         if step > 1 and reader.recorder and is_watched and not interrupted:
             self.breach("revision", f"{_which(reader, now)} skips {step - 1}")
         if (now.progress or 0) < (before.progress or 0):

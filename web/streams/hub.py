@@ -157,6 +157,7 @@ class Hub:
         RESYNCS[()] += 1
         channel_of = self._store.channel_of
         jobs = [job_id for job_id in self._subscribers if channel_of(job_id) == channel]
+        await self._attend(jobs)
         present = await self._read(jobs)
         for job_id in jobs:
             snapshot = present.get(job_id)
@@ -207,13 +208,13 @@ class Hub:
 
     async def _attend(self, jobs: list[str], owner: str | None = None) -> list[str]:
         """Returns the jobs that are no more, or are not the owner's."""
-        if not jobs:
-            return []
+        gone: list[str] = []
         try:
-            return await actors.attend(self._store, jobs, owner=owner)
+            for some in _pieces(jobs, ATTEND_AT_ONCE):
+                gone += await actors.attend(self._store, some, owner=owner)
         except RedisError as error:
             logger.info("The workers could not be told of watched jobs: %s.", error)
-            return []
+        return gone
 
     def _channels_of(self, jobs: Iterable[str]) -> set[str]:
         return {self._store.channel_of(job_id) for job_id in jobs}
