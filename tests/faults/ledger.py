@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
@@ -60,12 +61,13 @@ class Reader:
     last: dict[str, Snapshot] = field(default_factory=dict)
     interrupted: set[str] = field(default_factory=set)
     read_at: dict[str, float] = field(default_factory=dict)
-    reconnected_at: float = 0
+    reconnected_at: float = -UNWATCHED_S
+    clock: Callable[[], float] = monotonic
 
     def reconnected(self) -> None:
         """Note that this reader may have missed something."""
         self.interrupted = set(self.last)
-        self.reconnected_at = monotonic()
+        self.reconnected_at = self.clock()
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class Ledger:
         if before := reader.last.get(snapshot.job):
             self._check_order(reader, before, snapshot)
         reader.last[snapshot.job] = snapshot
-        reader.read_at[snapshot.job] = monotonic()
+        reader.read_at[snapshot.job] = reader.clock()
         reader.interrupted.discard(snapshot.job)
         return snapshot
 
@@ -107,8 +109,9 @@ class Ledger:
         step = now.revision - before.revision
         if step < 0 or (step == 0 and not interrupted):
             self.breach("revision", f"{_which(reader, now)} came after {before}")
-        is_watched = monotonic() - reader.read_at[now.job] < SILENCE_S
-        is_watched &= monotonic() - reader.reconnected_at > UNWATCHED_S
+        moment = reader.clock()
+        is_watched = moment - reader.read_at[now.job] < SILENCE_S
+        is_watched &= moment - reader.reconnected_at > UNWATCHED_S
         if step > 1 and reader.recorder and is_watched and not interrupted:
             self.breach("revision", f"{_which(reader, now)} skips {step - 1}")
         if (now.progress or 0) < (before.progress or 0):

@@ -26,11 +26,13 @@ def said(revision: int, status: str = "running", **fields: object) -> bytes:
 
 
 def found(
-    *snapshots: bytes, recorder: bool = False, cut_after: int = 0
+    *snapshots: bytes, recorder: bool = False, cut_after: int = 0, pause_s: float = 0.2
 ) -> list[Breach]:
-    """The breaches found if one reader gets these snapshots."""
-    ledger, reader = Ledger(), Reader("a reader", recorder)
+    """The breaches found if one reader gets these snapshots, so long after another."""
+    now = 0.0
+    ledger, reader = Ledger(), Reader("a reader", recorder, clock=lambda: now)
     for number, snapshot in enumerate(snapshots, 1):
+        now += pause_s
         ledger.read(reader, snapshot)
         if number == cut_after:
             reader.reconnected()
@@ -50,7 +52,14 @@ def test_a_skipped_revision_is_one_for_the_recorder_alone() -> None:
 
 def test_a_skipped_revision_is_none_where_the_recorder_was_cut_off() -> None:
     assert found(said(1), said(3), recorder=True, cut_after=1) == []
-    assert found(said(1), said(3), said(5), recorder=True, cut_after=1) == ["revision"]
+    after = [said(n) for n in range(3, 40)]
+    assert found(said(1), *after, recorder=True, cut_after=1) == []
+    assert found(said(1), *after, said(41), recorder=True, cut_after=1) == ["revision"]
+
+
+def test_a_skipped_revision_is_none_if_the_job_may_have_been_unwatched() -> None:
+    assert found(said(1), said(3), recorder=True, pause_s=1.5) == []
+    assert found(said(1), said(3), said(5), recorder=True, cut_after=1) == []
 
 
 def test_a_repeated_revision_is_one_on_the_same_connection() -> None:
