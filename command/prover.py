@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,10 +18,10 @@ from actors.requests import Action
 from actors.status import Status
 
 from .findings import Finding, Heard, findings, shown
+from .obeying import AGAIN_S, PATIENCE_S, WANTED, NotObeyedError, has_ended
 from .output import Output
 
 INTERVAL_MS = 200
-PATIENCE_S = 15  # for a request to be obeyed
 NOBODY = "progrock-knows-no-such-job"
 
 
@@ -99,8 +100,8 @@ class Prover:
         for action in (Action.PAUSE, Action.RESUME, Action.CANCEL):
             if action in self._can(report):
                 job, report = await self._ask(action, job, report)
-        if not _has_ended(report):
-            await self._until(job, _has_ended)
+        if not has_ended(report):
+            await self._until(job, has_ended)
 
     def _can_be_asked(self, report: Report | None) -> bool:
         """A job that runs, or one whose stop works only while it does not run."""
@@ -117,38 +118,50 @@ class Prover:
     async def _ask(
         self, action: Action, job: Handle, report: Report | None
     ) -> tuple[Handle, Report | None]:
-        wanted = {
-            Action.PAUSE: {Status.PAUSED},
-            Action.RESUME: {Status.RUNNING, Status.QUEUED},
-            Action.CANCEL: {Status.CANCELLED},
-        }[action]
+        wanted = WANTED[action]
         claim = f"{action}: the job becomes {' or '.join(sorted(wanted))}"
+        if action is Action.RESUME and report and report.status is not Status.PAUSED:
+            self._finds(claim, None, "the job was not paused")
+            return job, report
         try:
-            await self._backend.send(action, job)
+            job, report, remark = await self._obeyed(action, job)
         except BackendError as error:
             self._finds(claim, False, f"{error} It was: {shown(self._raw)}")
             return job, report
-        if action is Action.CANCEL:
-            job = job._replace(is_stopped=True)
-
-        def is_obeyed(report: Report | None) -> bool:
-            return _has_ended(report) or bool(report and report.status in wanted)
-
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                job, report = await self._until(job, is_obeyed)
-        except TimeoutError:
-            seen = f"not within {PATIENCE_S} s; the last was: {shown(self._raw)}"
-            self._finds(claim, False, seen)
+        except NotObeyedError as error:
+            self._finds(claim, False, str(error))
             return job, report
         stopped_by_absence = report is None and action is Action.CANCEL
         holds = stopped_by_absence or bool(report and report.status in wanted)
         seen = report.status if report else "the service has forgotten the job"
+        seen = f"{seen}{remark}"
         self._finds(claim, holds, seen if holds else f"{seen}: {shown(self._raw)}")
         return job, report
 
+    async def _obeyed(
+        self, action: Action, job: Handle
+    ) -> tuple[Handle, Report | None, str]:
+        """Send a request, and once more: some services drop one that comes early."""
+
+        def is_obeyed(report: Report | None) -> bool:
+            return has_ended(report) or bool(report and report.status in WANTED[action])
+
+        for patience_s in (AGAIN_S, PATIENCE_S - AGAIN_S):
+            await self._backend.send(action, job)
+            answered = shown(self._raw)
+            job = job._replace(is_stopped=job.is_stopped or action is Action.CANCEL)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    job, report = await self._until(job, is_obeyed)
+                remark = "" if patience_s == AGAIN_S else " when asked a second time"
+                return job, report, remark
+        raise NotObeyedError(
+            f"not within {PATIENCE_S} s, though asked twice; that was answered: "
+            f"{answered}; the last status was: {shown(self._raw)}"
+        )
+
     async def _end(self, job: Handle) -> None:
-        job, report = await self._until(job, _has_ended)
+        job, report = await self._until(job, has_ended)
         if report is None or report.status is not Status.SUCCEEDED:
             why = report and report.error and report.error.message
             seen = f"{report.status if report else 'gone'}: {why or shown(self._raw)}"
@@ -232,7 +245,3 @@ def _as_report(absent: AbsentError) -> Report | None:
     if absent.means is Status.FAILED:
         return None
     return replace(Report(status=absent.means))
-
-
-def _has_ended(report: Report | None) -> bool:
-    return report is None or report.status.terminal
