@@ -27,8 +27,9 @@ from .requests import Action
 from .settings import SettingError, Settings, owner_of_token
 from .status import Failure, Status
 from .store import KeyReusedError, Store, TooManyJobsError
+from .store.blocking import require as require_redis
 from .store.feed import CutOffError, Feed
-from .store.redis import limited, require as require_redis
+from .store.redis import limited
 from .store.values import Snapshot, announced
 from .telemetry import traces
 from .telemetry.logs import about, last_words, request_id, set_up as set_up_log

@@ -12,8 +12,8 @@ from dramatiq.brokers.redis import RedisBroker
 
 from actors.libraries import rely_on, replace
 from actors.settings import DEFAULT_PREFIX
+from actors.store.blocking import broker_pool
 from actors.store.keys import broker_namespace
-from actors.store.redis import broker_pool
 
 from .consumer import PunctualConsumer, translated
 

@@ -11,30 +11,32 @@ from __future__ import annotations
 import asyncio
 import builtins
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
-import redis
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import (
+    ConnectionError,
+    RedisClusterException,
+    RedisError,
+    TimeoutError,
+)
 
 from actors.redis_address import RedisAddress
-from actors.settings import SettingError
 
 CALL_S = 5
 TRY_S = 2
 CONNECT_S = 3
-START_S = 5  # Redis may be starting beside us
 MAX_CONNECTIONS = 16
 _TRIES = {"base": 0.05, "cap": 0.4}
+_NO_LIMIT = nullcontext()
 
 AnyRedis = Redis | RedisCluster
 Pipe = Pipeline | ClusterPipeline
@@ -61,7 +63,8 @@ async def executed(redis: AnyRedis, fill: Callable[[Pipe], object]) -> list[Any]
             fill(pipe)
             return await pipe.execute()
 
-    return await _tried(redis, run)
+    places = redis.pipelines if isinstance(redis, LimitedCluster) else _NO_LIMIT
+    return await _tried(redis, run, places)
 
 
 class LimitedRedis(Redis):
@@ -75,36 +78,43 @@ class LimitedRedis(Redis):
 class LimitedCluster(RedisCluster):
     """The same for a Cluster. Its nodes refuse calls beyond their connections.
 
-    So no more are let in than one node has connections.
+    So no more are let in than one node has connections. A pipeline may send a command
+    by itself while it is under way.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._commands = asyncio.Semaphore(MAX_CONNECTIONS)
+        self.pipelines = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         run = partial(super().execute_command, *args, **options)
-        async with self._places:
-            return await _tried(self, run)
+        return await _tried(self, run, self._commands)
 
 
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """A pool to the master that waits for a connection, as that to one Redis does."""
 
 
-async def _tried(redis: AnyRedis, run: Callable[[], Awaitable[T]]) -> T:
-    """Limit a call and each try of it; raises redis-py's TimeoutError.
+async def _tried(
+    redis: AnyRedis,
+    run: Callable[[], Awaitable[T]],
+    places: AbstractAsyncContextManager[Any] = _NO_LIMIT,
+) -> T:
+    """Limit a call and each try of it; raises RedisError, also for a whole Cluster.
 
     A connection may be dead without a sign, and a master that hangs may have been
     replaced meanwhile.
     """
-    async with limited():
+    async with limited(), places:
         while True:
             try:
                 async with asyncio.timeout(TRY_S):
                     return await run()
             except builtins.TimeoutError:
                 await _look_around(redis)
+            except RedisClusterException as error:  # it is no RedisError
+                raise ConnectionError(str(error)) from error
 
 
 async def _look_around(redis: AnyRedis) -> None:
@@ -114,7 +124,7 @@ async def _look_around(redis: AnyRedis) -> None:
             await redis.nodes_manager.initialize()
         elif isinstance(redis.connection_pool, _SentinelPool):
             await redis.connection_pool.get_master_address()  # type: ignore[no-untyped-call]  # redis-py's
-    except RedisError as error:
+    except (RedisError, RedisClusterException) as error:
         logger.warning("Redis cannot be found: %s.", error)
 
 
@@ -129,7 +139,7 @@ def connect(url: str) -> AnyRedis:
             startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
             dynamic_startup_nodes=False,  # https://github.com/redis/redis-py/issues/3310
             retry=Retry(ExponentialWithJitterBackoff(**_TRIES), 5),
-            max_connections=MAX_CONNECTIONS * 2,
+            max_connections=MAX_CONNECTIONS * 3,  # for commands, pipelines, ourselves
             **_sockets(),
             **address.options,
         )
@@ -142,7 +152,7 @@ def connect(url: str) -> AnyRedis:
     }
     pool: BlockingConnectionPool
     if address.kind == "sentinel":
-        sentinel = Sentinel(address.hosts, sentinel_kwargs=_sentinel_options(address))
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=sentinel_options(address))
         pool = _SentinelPool(  # type: ignore[no-untyped-call]  # redis-py's
             address.service, sentinel, **options, **address.options
         )
@@ -152,7 +162,7 @@ def connect(url: str) -> AnyRedis:
 
 
 async def server_of(url: str, key: str) -> Redis:
-    """Open a client of the one server that has a key; its calls have no limit."""
+    """Open a client of the one server that has a key."""
     client = connect(url)
     if isinstance(client, Redis):
         return client
@@ -160,61 +170,9 @@ async def server_of(url: str, key: str) -> Redis:
         await client.exists(key)
         node = client.get_node_from_key(key)
         assert node is not None
-        return Redis(host=node.host, port=int(node.port), **node_options(url))
+        return LimitedRedis(host=node.host, port=int(node.port), **node_options(url))
     finally:
         await client.aclose()
-
-
-def broker_pool(url: str) -> redis.ConnectionPool:
-    """Open the connections of Dramatiq's broker; its calls are not asynchronous."""
-    address = RedisAddress.parse(url)
-    options = {
-        "retry": redis.retry.Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 4),
-        "socket_timeout": TRY_S,
-        "socket_connect_timeout": CONNECT_S,
-        "health_check_interval": 30,
-        "max_connections": 100,
-        "protocol": 2,
-    }
-    if address.kind != "sentinel":
-        return redis.ConnectionPool.from_url(url, **options)
-    sentinel = redis.Sentinel(address.hosts, sentinel_kwargs=_sentinel_options(address))
-    return redis.sentinel.SentinelConnectionPool(
-        address.service, sentinel, **options, **address.options
-    )
-
-
-def require(url: str, variable: str) -> None:
-    """Wait until Redis answers; raises SettingError if it does not in time."""
-    address = RedisAddress.parse(url)
-    deadline = time.monotonic() + START_S
-    while not _answers(address, variable):
-        if time.monotonic() > deadline:
-            raise SettingError(
-                f"Redis cannot be reached at {address.shown} ({variable})."
-            )
-        time.sleep(0.1)
-
-
-def _answers(address: RedisAddress, variable: str) -> bool:
-    try:
-        with _client(address) as client:
-            return bool(client.ping())
-    except RedisError:
-        return False
-    except (TypeError, ValueError) as error:  # an unknown option, an impossible host
-        raise SettingError(f"{variable} makes no sense: {error}.") from error
-
-
-def _client(address: RedisAddress) -> redis.Redis | redis.RedisCluster:
-    if address.kind == "one":
-        return redis.Redis.from_url(address.url, socket_connect_timeout=1)
-    if address.kind == "cluster":
-        nodes = [redis.cluster.ClusterNode(*each) for each in address.hosts]
-        return redis.RedisCluster(startup_nodes=nodes, **address.options)
-    sentinel = redis.Sentinel(address.hosts, sentinel_kwargs=_sentinel_options(address))
-    client: redis.Redis = sentinel.master_for(address.service, **address.options)
-    return client
 
 
 def node_options(url: str) -> dict[str, Any]:
@@ -231,7 +189,7 @@ def _sockets() -> dict[str, Any]:
     }
 
 
-def _sentinel_options(address: RedisAddress) -> dict[str, Any]:
+def sentinel_options(address: RedisAddress) -> dict[str, Any]:
     """Sentinels are asked one after another, so none may be waited for long."""
     tls = {k: v for k, v in address.options.items() if k.startswith("ssl")}
     return {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "protocol": 2, **tls}

@@ -28,7 +28,7 @@ from actors.messages import send_beats, work_with
 from actors.process import calm_garbage_collector
 from actors.settings import Settings
 from actors.store import Store
-from actors.store.redis import require
+from actors.store.blocking import require
 from actors.telemetry.logs import last_words, set_up
 from actors.telemetry.sentry import report_errors
 from actors.telemetry.serving import metrics
