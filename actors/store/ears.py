@@ -41,7 +41,7 @@ class _OneEar:
     async def node_of(self, channel: str) -> str:
         # A command finds out where the master is now; a subscription would hang.
         await self._redis.ping()
-        return ""
+        return "the master"
 
     async def subscribe(self, node: str, channel: str) -> PubSub:
         async with limited():
@@ -82,9 +82,8 @@ class _ManyEars:
         return self._ears[node]
 
     async def unsubscribe(self, node: str, channel: str) -> None:
-        if node in self._ears:
-            async with limited():
-                await self._ears[node].sunsubscribe(channel)
+        async with limited():
+            await self._ears[node].sunsubscribe(channel)
 
     async def close(self) -> None:
         for node, ear in self._ears.items():

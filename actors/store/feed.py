@@ -43,22 +43,22 @@ class Feed:
     def __init__(self, ears: Ears, take: Take) -> None:
         self._ears = ears
         self._take = take
-        self._channels: set[str] = set()
+        self._nodes: dict[str, str] = {}  # of the channels
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def subscribe(self, channel: str) -> None:
         """Hear a channel; "begun" tells when."""
-        self._channels.add(channel)
         node = await self._ears.node_of(channel)
+        self._nodes[channel] = node
         ear = await self._ears.subscribe(node, channel)
         if node not in self._tasks:
             self._tasks[node] = asyncio.create_task(self._try_to_hear(ear))
 
     async def unsubscribe(self, channel: str) -> None:
-        """Hear a channel no longer."""
-        self._channels.discard(channel)
-        await self._ears.unsubscribe(await self._ears.node_of(channel), channel)
+        """Hear a channel no longer; that is sent before any later subscription."""
+        if node := self._nodes.pop(channel, None):
+            await self._ears.unsubscribe(node, channel)
 
     async def lost(self) -> None:
         """Wait until a connection is lost; raises the reason."""
@@ -107,5 +107,5 @@ class Feed:
         channel: bytes = message["channel"]
         if kind != "over":
             await self._take(kind, channel, message["data"])
-        elif channel.decode() in self._channels:
+        elif channel.decode() in self._nodes:
             raise RedisError("the channel has moved to another node")

@@ -75,22 +75,35 @@ class Follower:
                 await self._subscribe(self._feed, channel)
             await self._confirmed[channel].wait()
 
-    async def drop_all_but(self, channels: set[str]) -> None:
-        """Hear no channel that nobody needs; the first tells that Redis is there."""
-        for channel in self._wanted - channels - {self._first}:
-            self._wanted.discard(channel)
-            self._confirmed.pop(channel, None)
-            if self._feed is not None:
-                await self._feed.unsubscribe(channel)
+    @property
+    def extra(self) -> set[str]:
+        """The wanted channels but the first, which tells that Redis is there."""
+        return self._wanted - {self._first}
+
+    async def drop(self, channel: str) -> None:
+        """Hear a channel no longer."""
+        self._wanted.discard(channel)
+        self._confirmed.pop(channel, None)
+        if self._feed is None:
+            return
+        try:
+            await self._feed.unsubscribe(channel)
+        except RedisError as error:  # it is heard until the feed is renewed
+            logger.info("A channel of the feed is still heard: %s.", error)
 
     def _set(self, *, connected: bool) -> None:
         self.connected = connected
         FEED_UP[()] = int(connected)
 
     async def _subscribe(self, feed: Feed, channel: str) -> None:
-        if channel not in self._confirmed:
-            self._confirmed[channel] = asyncio.Event()
+        if channel in self._confirmed:
+            return
+        self._confirmed[channel] = asyncio.Event()
+        try:
             await feed.subscribe(channel)
+        except BaseException:
+            self._confirmed.pop(channel, None)  # so that it is tried again
+            raise
 
     async def _end(self, feed: Feed) -> None:
         self._feed = None

@@ -1,4 +1,4 @@
-"""The hub: one Redis subscription per process, fanned out to every open stream.
+"""The hub: news of the watched partitions, fanned out to every open stream.
 
 A subscriber is registered first and then shown the present, so there is no gap; after
 every loss of Redis the present is shown to all again.
@@ -8,14 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from redis.exceptions import RedisError
@@ -39,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 class Hub:
-    """All open streams of this process, and the one connection that feeds them."""
+    """All open streams of this process, and the follower that feeds them."""
 
     def __init__(self, store: Store, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._store = store
@@ -204,7 +197,9 @@ class Hub:
             await asyncio.sleep(ATTEND_S / len(pieces))
             for job_id in await self._attend(jobs):
                 self._lose(job_id)
-        await self._follower.drop_all_but(self._channels_of(self._subscribers))
+        for channel in self._follower.extra:
+            if channel not in self._channels_of(self._subscribers):  # by now
+                await self._follower.drop(channel)
 
     async def _attend(self, jobs: list[str], owner: str | None = None) -> list[str]:
         """Returns the jobs that are no more, or are not the owner's."""
@@ -231,7 +226,7 @@ class Hub:
             subscriber.pass_time(ROUNDS)
 
 
-def _pieces(jobs: Iterable[str], size: int) -> Iterator[list[str]]:
+def _pieces(jobs: Iterable[str], size: int) -> Iterable[list[str]]:
     ids = list(jobs)
     for first in range(0, len(ids), size):
         yield ids[first : first + size]
