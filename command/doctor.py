@@ -24,7 +24,7 @@ from actors.settings import SettingError, Settings
 from actors.store import Store
 from actors.store.keys import Keys
 from actors.store.redis import server_of
-from actors.store.tags import UNTAGGED, tags
+from actors.store.tags import own_tags
 
 from .checks import Check, State, redis_checks
 from .output import Output
@@ -94,16 +94,13 @@ def _secret(settings: Settings) -> list[Check]:
 
 
 async def _redis(settings: Settings) -> list[Check]:
-    is_spread = settings.partitions > 1 or _is_cluster(settings)
-    keys = Keys.of(settings.key_prefix, tags(1)[0] if is_spread else UNTAGGED)
+    is_cluster = RedisAddress.parse(settings.redis_url).kind == "cluster"
+    first, *_ = own_tags(settings.partitions, is_cluster=is_cluster)
+    keys = Keys.of(settings.key_prefix, first)
     found = await _of("Redis", settings.redis_url, keys)
     if settings.broker_url == settings.redis_url:
         return [*found, Check("broker", State.WELL, "It is the same Redis.")]
     return [*found, *await _of("broker", settings.broker_url, keys)]
-
-
-def _is_cluster(settings: Settings) -> bool:
-    return RedisAddress.parse(settings.redis_url).kind == "cluster"
 
 
 async def _of(title: str, url: str, keys: Keys) -> list[Check]:

@@ -74,8 +74,8 @@ class Keys:
         return astuple(self)
 
 
-def number_key(prefix: str) -> str:
-    """Where the largest number of partitions is that there have been."""
+def numbers_key(prefix: str) -> str:
+    """Where the numbers of partitions are that there have been, a set."""
     return f"{prefix}:{LAYOUT}:partitions"
 
 

@@ -74,20 +74,17 @@ class Partition:
         *,
         owner: str,
         max_active: int,
+        elsewhere: int,
         lane_size: int,
         start_key: StartKey | None = None,
         ref: str | None = None,
     ) -> str:
-        """Add a job; `max_active` 0 is no limit. Returns the job's id.
-
-        It is an earlier job's id if the owner used `start_key` before. Raises
-        TooManyJobsError and KeyReusedError.
-        """
+        """See `Store.create`; the owner has `elsewhere` active jobs in others."""
         outcome, *ids = await self.run(
             "create",
             *(job.job, owner, job.backend),
             *(_encode(job), _encode(BackendState(ref=ref, heard_ms=now_ms()))),
-            *(lane_size, LEASE_MS, max_active),
+            *(lane_size, LEASE_MS, max_active, elsewhere),
             *(start_key or ("", "")),
         )
         if outcome == b"full":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from functools import cache
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from redis.crc import key_slot
 
-from .keys import number_key
+from .keys import numbers_key
 from .partition import Partition
 from .redis import AnyRedis
 from .scripts import Scripts
-from .tags import UNTAGGED, tag_of, tagged, tags
+from .tags import UNTAGGED, own_tags, tag_of, tagged, tags
 
 T = TypeVar("T")
 
@@ -39,19 +39,25 @@ class Partitions:
         poll_interval_ms: int,
     ) -> None:
         self._redis = redis
+        self._make = partial(
+            Partition,
+            *(scripts, prefix),
+            job_ttl_s=job_ttl_s,
+            poll_interval_ms=poll_interval_ms,
+        )
+        self._made: dict[str, Partition] = {}
         self._first = () if is_cluster else (UNTAGGED,)
-        self._own = tags(number) if number > 1 or is_cluster else self._first
+        self._own = own_tags(number, is_cluster=is_cluster)
         self._wide_owners = wide_owners
-        self._number_key = number_key(prefix)
+        self._numbers_key = numbers_key(prefix)
         self._known = number
         self._is_settled = False
 
-        @cache
-        def made(tag: str) -> Partition:
-            times = {"job_ttl_s": job_ttl_s, "poll_interval_ms": poll_interval_ms}
-            return Partition(scripts, prefix, tag, **times)
-
-        self.at = made
+    def at(self, tag: str) -> Partition:
+        """The partition of a tag."""
+        if tag not in self._made:
+            self._made[tag] = self._make(tag)
+        return self._made[tag]
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -109,11 +115,12 @@ class Partitions:
             return
         ours = len(self._own)
         if await self.learn_number() < ours:
-            await self._redis.set(self._number_key, ours)
+            await self._redis.sadd(self._numbers_key, ours)
         self._is_settled = True
 
     async def learn_number(self) -> int:
         """Serve as many as any process has noted; returns that number."""
-        noted = int(await self._redis.get(self._number_key) or 1)
+        numbers: Any = await self._redis.smembers(self._numbers_key)
+        noted = max(map(int, numbers), default=1)
         self._known = max(self._known, noted)
         return noted

@@ -21,7 +21,7 @@ from .owned import Owned
 from .partitions import Partitions
 from .redis import AnyRedis, Pipe, connect, executed, node_options
 from .scripts import registered
-from .start_key import StartKey, TooManyJobsError
+from .start_key import StartKey
 from .values import (
     Attended,
     BackendState,
@@ -107,14 +107,12 @@ class Store:
         """
         place = self._partitions.of(job.job)
         await self.owned.note(owner, place)
-        if max_active:
-            max_active -= await self.owned.active_elsewhere(owner, place)
-            if max_active <= 0:
-                raise TooManyJobsError
+        elsewhere = await self.owned.active_elsewhere(owner, place) if max_active else 0
         return await place.create(
             job,
             owner=owner,
             max_active=max_active,
+            elsewhere=elsewhere,
             lane_size=lane_size,
             start_key=start_key,
             ref=ref,

@@ -40,6 +40,11 @@ def tags(number: int) -> tuple[str, ...]:
     return tuple(found[index] for index in range(number))
 
 
+def own_tags(number: int, *, is_cluster: bool) -> tuple[str, ...]:
+    """Return the tags of the partitions in which new jobs are put."""
+    return tags(number) if number > 1 or is_cluster else (UNTAGGED,)
+
+
 def tag_of(name: str) -> str:
     """Return the partition's tag in the id of a job, or in the name of a lane."""
     tag, mark, _ = name.partition(_MARK)
