@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from redis.connection import parse_url
 
@@ -46,7 +46,7 @@ class RedisAddress:
                 "redis+sentinel:// or redis+cluster://"
             )
         if kind == "one":
-            _check_one(url)
+            _parsed(url)
             return cls(kind, url)
         path = [unquote(each) for each in parts.path.split("/")[1:] if each]
         options = _options(parts)
@@ -66,27 +66,26 @@ class RedisAddress:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _check_one(url: str) -> None:
+def _parsed(url: str) -> dict[str, Any]:
     try:
-        parse_url(url)
+        found: dict[str, Any] = parse_url(url)
+        return found
     except ValueError:
         # Its message may repeat a password.
         raise ValueError("must be an address like redis://host:6379/0") from None
 
 
 def _options(parts: SplitResult) -> dict[str, Any]:
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    found: dict[str, Any] = {
-        "username": unquote(user) or None,
-        "password": unquote(password) or None,
-    }
-    for name, [value, *_] in parse_qs(parts.query).items():
-        if not name.startswith("ssl_"):
+    """The user, the password and the options, as redis-py reads them of one server."""
+    named = parts.netloc.rpartition("@")
+    scheme = parts.scheme.partition("+")[0]
+    found = _parsed(f"{scheme}://{named[0]}{named[1]}host?{parts.query}")
+    del found["host"]
+    is_tls = found.pop("connection_class", None) is not None
+    for name in found:
+        if name not in ("username", "password") and not name.startswith("ssl_"):
             raise ValueError(f"has an option {name} that is not known here")
-        found[name] = value
-    if parts.scheme.startswith("rediss"):
-        found["ssl"] = True
-    return found
+    return {**found, "ssl": True} if is_tls else found
 
 
 def _hosts(parts: SplitResult, default_port: int) -> tuple[tuple[str, int], ...]:
