@@ -40,7 +40,7 @@ async def survived(stack: Stack, fault: Fault) -> float:
     watching = Watching(stack)
     await watching.start(JOBS, SECONDS)
     watch = asyncio.create_task(watching.watch())
-    await asyncio.sleep(2)
+    await watching.goes_on(monotonic())
     whole_at = await fault(watching)
     await watch
     watching.assert_well_told()
@@ -74,10 +74,10 @@ async def test_a_master_that_is_killed_is_replaced() -> None:
 async def test_a_master_that_hangs_is_replaced_and_comes_back() -> None:
     with behind_sentinels() as (redis, stack):
 
-        async def fault(_: Watching) -> float:
+        async def fault(watching: Watching) -> float:
             redis.master.pause()
             whole_at = await promoted(redis.replica)
-            await asyncio.sleep(2)
+            await watching.goes_on(whole_at)
             redis.master.resume()
             return whole_at
 

@@ -52,6 +52,12 @@ class Watching:
         """The jobs whose end has not been told."""
         return [job for job in self.jobs if not self._has_ended(job)]
 
+    async def goes_on(self, since: float) -> None:
+        """Wait until each job was told of after a moment, or has ended."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not all(self._was_told(job, since) for job in self.jobs):
+                await asyncio.sleep(0.05)
+
     def moved_after(self, moment: float) -> float:
         """How long it took until each job, unless it had ended, was told of again."""
         late = [0.0]
@@ -90,6 +96,10 @@ class Watching:
         told = self.told[snapshot["job"]]
         if not told or told[-1][1]["revision"] != snapshot["revision"]:
             told.append((monotonic(), snapshot))
+
+    def _was_told(self, job: str, since: float) -> bool:
+        told = self.told[job]
+        return self._has_ended(job) or bool(told and told[-1][0] > since)
 
     def _has_ended(self, job: str) -> bool:
         return bool(self.told[job]) and self.told[job][-1][1]["finished"]
