@@ -130,7 +130,7 @@ class Prover:
             return job, report
         except NotObeyedError as error:
             self._finds(claim, False, str(error))
-            return job, report
+            return job._replace(is_stopped=action is Action.CANCEL), report
         stopped_by_absence = report is None and action is Action.CANCEL
         holds = stopped_by_absence or bool(report and report.status in wanted)
         seen = report.status if report else "the service has forgotten the job"
@@ -146,14 +146,14 @@ class Prover:
         def is_obeyed(report: Report | None) -> bool:
             return has_ended(report) or bool(report and report.status in WANTED[action])
 
-        for patience_s in (AGAIN_S, PATIENCE_S - AGAIN_S):
+        last = (PATIENCE_S - AGAIN_S, " when asked a second time")
+        for patience_s, remark in ((AGAIN_S, ""), last):
             await self._backend.send(action, job)
             answered = shown(self._raw)
             job = job._replace(is_stopped=job.is_stopped or action is Action.CANCEL)
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience_s):
                     job, report = await self._until(job, is_obeyed)
-                remark = "" if patience_s == AGAIN_S else " when asked a second time"
                 return job, report, remark
         raise NotObeyedError(
             f"not within {PATIENCE_S} s, though asked twice; that was answered: "

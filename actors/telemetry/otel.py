@@ -58,7 +58,6 @@ class Otel:
         name: str,
         since_ns: int,
         until_ns: int | None,
-        told: Mapping[str, str],
         asked_by: Span | None,
     ) -> None:
         """Add a span that is over to a job's trace."""
@@ -66,7 +65,6 @@ class Otel:
         span = self._tracer.start_span(
             name, self._below(ids), links=links, start_time=since_ns
         )
-        span.set_attributes(_named(told))
         span.end(until_ns)
 
     def add_whole(
@@ -84,10 +82,10 @@ class Otel:
         span.end(until_ns)
 
     @contextmanager
-    def call(self, ids: Ids, name: str, told: Mapping[str, str]) -> Iterator[None]:
+    def call(self, ids: Ids, name: str) -> Iterator[None]:
         """Add a span for the block, with its error if it raises one."""
         with self._tracer.start_as_current_span(
-            name, self._below(ids), SpanKind.CLIENT, _named(told)
+            name, self._below(ids), SpanKind.CLIENT
         ):
             yield
 

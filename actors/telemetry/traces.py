@@ -72,11 +72,11 @@ def end_request(status: int) -> None:
         span.end()
 
 
-def note(job_id: str, name: str, since: str, until: str | None, **told: str) -> None:
+def note(job_id: str, name: str, since: str, until: str | None) -> None:
     """Add a span to a job's trace; without `until` it ends now."""
     if _otel:
         times = _ns(since), _ns(until) if until else None
-        _otel.add(ids(job_id), name, *times, told, _request.get())
+        _otel.add(ids(job_id), name, *times, _request.get())
 
 
 def note_end(job: Job) -> None:
@@ -95,12 +95,12 @@ def note_end(job: Job) -> None:
 
 
 @contextmanager
-def calling(job_id: str, name: str, **told: str) -> Iterator[None]:
+def calling(job_id: str, name: str) -> Iterator[None]:
     """Add a span for a call to a job's backend."""
     if _otel is None:
         yield
         return
-    with _otel.call(ids(job_id), name, told):
+    with _otel.call(ids(job_id), name):
         yield
 
 

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 from quart import (
     Quart,
+    Request,
     Response,
+    Websocket,
     has_request_context,
     jsonify,
     render_template,
@@ -64,8 +66,13 @@ def install(app: Quart) -> None:
 async def _answer(problem: Problem) -> Response:
     asking: Any = request if has_request_context() else websocket
     said = f"{asking.method} {quote(asking.path)}"
-    log_refusal(said, (asking.view_args or {}).get("job"), problem)
+    log_refusal(said, job_of(asking), problem)
     return await _told(problem)
+
+
+def job_of(asking: Request | Websocket) -> str | None:
+    """The job in the request's path."""
+    return (asking.view_args or {}).get("job")
 
 
 def log_refusal(said: str, job_id: str | None, problem: Problem) -> None:

@@ -24,6 +24,8 @@ from quart.typing import ResponseTypes
 
 from actors import Spreads, Tally, about, request_id, traces
 
+from .problems import job_of
+
 HEADER = "X-Request-Id"
 _SANE = re.compile(rb"[\w.:/+=@-]{1,128}", re.ASCII)
 
@@ -69,11 +71,6 @@ def install(app: Quart, *, access_log: bool) -> None:
     app.before_websocket(begin)
     app.after_request(end)
     app.after_websocket(end_handshake)
-
-
-def job_of(asking: Request | Websocket) -> str | None:
-    """The job in the request's path."""
-    return (asking.view_args or {}).get("job")
 
 
 def _note(asking: Request | Websocket, status: int, access_log: bool) -> None:
